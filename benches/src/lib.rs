@@ -1,0 +1,5 @@
+//! The figures of crossproc, each measured beside its reference in the same run.
+
+pub mod figure;
+pub mod party;
+pub mod rows;

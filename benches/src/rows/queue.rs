@@ -1,0 +1,133 @@
+//! `Queue<u64>` between processes beside `ArrayQueue` between threads.
+
+use crossbeam_queue::ArrayQueue;
+use crossproc::prelude::*;
+
+use crate::figure::{Effort, Figure, Unit};
+use crate::party::{Meeting, longest, threads, timed};
+
+const CAPACITY: usize = 1024;
+const ITEMS: u64 = 3_000_000;
+
+pub(super) fn rows() -> Vec<Figure> {
+    let row = |key, what, target, ours, reference| Figure {
+        key,
+        what,
+        unit: Unit::PerSecond,
+        target,
+        ours,
+        reference,
+    };
+    vec![
+        row(
+            "queue.1x1.blocking",
+            "Queue<u64>, 1 producer 1 consumer process, put/get; ArrayQueue spinning, threads",
+            1.5,
+            |effort| processes(effort, 1, false),
+            |effort| array_queue(effort, 1, false),
+        ),
+        row(
+            "queue.1x1.try",
+            "the same through try_put/try_get",
+            3.0,
+            |effort| processes(effort, 1, true),
+            |effort| array_queue(effort, 1, false),
+        ),
+        row(
+            "queue.2x2.blocking",
+            "Queue<u64>, 2 x 2 processes on 2 cores, put/get; ArrayQueue spin + yield, threads",
+            1.2,
+            |effort| processes(effort, 2, false),
+            |effort| array_queue(effort, 2, true),
+        ),
+    ]
+}
+
+/// `pairs` producers and as many consumers; parties with even numbers produce.
+fn processes(effort: &Effort, pairs: u32, spinning: bool) -> anyhow::Result<f64> {
+    let (queue, meeting) = (Queue::<u64>::bounded(CAPACITY)?, Meeting::new(0)?);
+    let n = effort.operations(ITEMS) / u64::from(pairs);
+    let mut parties = Vec::new();
+    for party in 0..2 * pairs {
+        let arguments = (meeting.clone(), 2 * pairs, party, queue.clone(), n, spinning);
+        parties.push(spawn(arguments, transfer)?);
+    }
+    let nanoseconds = longest(parties)?;
+    Ok((n * u64::from(pairs)) as f64 / nanoseconds * 1e9)
+}
+
+fn transfer(
+    meeting: Meeting,
+    parties: u32,
+    party: u32,
+    queue: Queue<u64>,
+    n: u64,
+    spinning: bool,
+) -> Result<u64, Failure> {
+    // With two cores and two pairs, each core has a producer and a consumer.
+    let core = party / 2 + party % 2;
+    timed(&meeting, parties, core, || match (party % 2, spinning) {
+        (0, false) => (0..n).try_for_each(|item| Ok(queue.put(item)?)),
+        (0, true) => {
+            for item in 0..n {
+                while queue.try_put(item).is_err() {
+                    std::hint::spin_loop();
+                }
+            }
+            Ok(())
+        }
+        (_, false) => consume(n, || Ok(queue.get()?)),
+        (_, true) => consume(n, || {
+            loop {
+                if let Ok(item) = queue.try_get() {
+                    return Ok(item);
+                }
+                std::hint::spin_loop();
+            }
+        }),
+    })
+}
+
+fn consume(n: u64, mut get: impl FnMut() -> Result<u64, Failure>) -> Result<(), Failure> {
+    let mut sum = 0u64;
+    for _ in 0..n {
+        sum = sum.wrapping_add(get()?);
+    }
+    std::hint::black_box(sum);
+    Ok(())
+}
+
+fn array_queue(effort: &Effort, pairs: u32, yielding: bool) -> anyhow::Result<f64> {
+    let queue = ArrayQueue::<u64>::new(CAPACITY);
+    let n = effort.operations(ITEMS) / u64::from(pairs);
+    let wait = |tries: &mut u32| {
+        *tries += 1;
+        if yielding && *tries % 64 == 0 {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    };
+    let nanoseconds = threads(2 * pairs, |party| {
+        let mut tries = 0;
+        if party % 2 == 0 {
+            for item in 0..n {
+                while queue.push(item).is_err() {
+                    wait(&mut tries);
+                }
+            }
+        } else {
+            let mut sum = 0u64;
+            for _ in 0..n {
+                sum = sum.wrapping_add(loop {
+                    match queue.pop() {
+                        Some(item) => break item,
+                        None => wait(&mut tries),
+                    }
+                });
+            }
+            std::hint::black_box(sum);
+        }
+    });
+    Ok((n * u64::from(pairs)) as f64 / nanoseconds * 1e9)
+}

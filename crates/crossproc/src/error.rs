@@ -1,0 +1,103 @@
+//! One error for programs that only pass errors on.
+
+use std::io;
+
+use crate::{
+    GetError, JoinError, LockError, LockFailure, PutError, TryGetError, TryLockError, TryPutError,
+};
+
+/// Whatever crossproc can answer with: every error of its operations converts with `?`.
+///
+/// Where an error has something for the caller in it, an item that was not put or a lock that is
+/// held, converting drops it: the item is lost, the lock is released. Match on the operation's own
+/// error to keep it.
+///
+/// # Examples
+///
+/// ```
+/// use crossproc::prelude::*;
+///
+/// fn first() -> crossproc::Result<u32> {
+///     let queue = Queue::bounded(1)?;
+///     queue.put(7)?;
+///     Ok(queue.get()?)
+/// }
+/// assert_eq!(first()?, 7);
+/// # Ok::<(), crossproc::Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A segment, or an object in one, could not be made, found or attached.
+    #[error(transparent)]
+    Segment(#[from] crossproc_segment::Error),
+    /// A queue could not be made or opened.
+    #[error(transparent)]
+    Queue(#[from] crossproc_queue::Error),
+    /// An item was not put; it is gone.
+    #[error(transparent)]
+    Put(TryPutError<()>),
+    /// No item was got.
+    #[error(transparent)]
+    Get(TryGetError),
+    /// A lock could not be had, or its last owner did not give it back.
+    #[error(transparent)]
+    Lock(#[from] LockFailure),
+    /// A process could not be started.
+    #[error(transparent)]
+    Process(#[from] crossproc_process::Error),
+    /// A process gave no result.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A function in another process failed.
+    #[error("{0}")]
+    Failure(crate::Failure),
+    /// A system call failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl<T> From<PutError<T>> for Error {
+    fn from(error: PutError<T>) -> Self {
+        Self::Put(TryPutError::from(error).without_item())
+    }
+}
+
+impl<T> From<TryPutError<T>> for Error {
+    fn from(error: TryPutError<T>) -> Self {
+        Self::Put(error.without_item())
+    }
+}
+
+impl From<GetError> for Error {
+    fn from(error: GetError) -> Self {
+        Self::Get(error.into())
+    }
+}
+
+impl From<TryGetError> for Error {
+    fn from(error: TryGetError) -> Self {
+        Self::Get(error)
+    }
+}
+
+impl<G> From<LockError<G>> for Error {
+    fn from(error: LockError<G>) -> Self {
+        Self::Lock(error.into())
+    }
+}
+
+impl<G> From<TryLockError<G>> for Error {
+    fn from(error: TryLockError<G>) -> Self {
+        Self::Lock(error.into())
+    }
+}
+
+impl From<crate::Failure> for Error {
+    fn from(failure: crate::Failure) -> Self {
+        Self::Failure(failure)
+    }
+}

@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod error;
+mod failure;
+pub mod prelude;
+
+pub use error::{Error, Result};
+pub use failure::Failure;
+
+#[doc(hidden)]
+pub use crossproc_message::__private;
+pub use crossproc_message::front::Pod;
+pub use crossproc_message::{DecodeError, EncodeError, Message, Plain};
+pub use crossproc_process::{
+    Args, Builder, JoinError, JoinHandle, Process, cpu_count, current_name, init, parent, spawn,
+    test_init,
+};
+pub use crossproc_queue::{GetError, PutError, Queue, TryGetError, TryPutError};
+pub use crossproc_segment::{MemberId, MemberInfo, ObjectInfo, Segment, SegmentOptions};
+pub use crossproc_sync::{
+    Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,
+};
+pub use crossproc_value::{Value, ValueGuard};
+
+/// The crates behind this one, whole: what is too rare for a name at the top.
+pub mod crates {
+    pub use crossproc_message as message;
+    pub use crossproc_process as process;
+    pub use crossproc_queue as queue;
+    pub use crossproc_segment as segment;
+    pub use crossproc_sync as sync;
+    pub use crossproc_value as value;
+}
+
+/// The code of the README at the root of the repository compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

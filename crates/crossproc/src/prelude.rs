@@ -1,0 +1,7 @@
+//! What a program that uses crossproc needs: `use crossproc::prelude::*;`.
+
+pub use crate::{
+    Failure, GetError, JoinError, JoinHandle, Lock, LockError, Message, Pod, Process, PutError,
+    Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
+};
+pub use serde::{Deserialize, Serialize};

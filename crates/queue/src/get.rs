@@ -1,0 +1,199 @@
+//! Getting items.
+
+use std::time::Duration;
+
+use crossproc_message::Message;
+use crossproc_segment::MemberId;
+use crossproc_segment::wait::{Look, block_on};
+use crossproc_sys::clock::Deadline;
+
+use crate::error::{GetError, TryGetError};
+use crate::iter::Iter;
+use crate::plan::small;
+use crate::put::{Patience, now_and_then};
+use crate::queue::Queue;
+use crate::raw::{Form, NoItem};
+use crate::words::Words;
+
+impl<T: Message> Queue<T> {
+    /// Takes the first item. Blocks while the queue is empty.
+    ///
+    /// While it waits it notices within 0.1 s if a process died in the middle of putting or taking
+    /// the item it waits for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let queue = crossproc_queue::Queue::<u64>::bounded(4)?;
+    /// queue.put(7)?;
+    /// assert_eq!(queue.get()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`GetError::Closed`] once the queue is closed and drained; see [`GetError`] for the rest.
+    #[inline]
+    pub fn get(&self) -> Result<T, GetError> {
+        self.get_within(Patience::Endless).map_err(TryGetError::without_empty)
+    }
+
+    /// Takes the first item if there is one. Never blocks.
+    ///
+    /// An item that another process is just putting is not there yet, and neither are those behind
+    /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_queue::{Queue, TryGetError};
+    ///
+    /// let queue = Queue::<u8>::bounded(1)?;
+    /// assert!(matches!(queue.try_get(), Err(TryGetError::Empty)));
+    /// queue.put(1)?;
+    /// assert_eq!(queue.try_get()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TryGetError::Empty`], or as [`get`](Self::get).
+    #[inline]
+    pub fn try_get(&self) -> Result<T, TryGetError> {
+        self.get_within(Patience::None)
+    }
+
+    /// Takes the first item. Blocks while the queue is empty, but no longer than `timeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use crossproc_queue::{Queue, TryGetError};
+    ///
+    /// let queue = Queue::<u8>::bounded(1)?;
+    /// let nothing = queue.get_timeout(Duration::from_millis(1));
+    /// assert!(matches!(nothing, Err(TryGetError::Empty)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`try_get`](Self::try_get), [`TryGetError::Empty`] after the timeout.
+    #[inline]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, TryGetError> {
+        self.get_within(Patience::For(timeout))
+    }
+
+    /// Takes the first item. Blocks while the queue is empty, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_get`](Self::try_get), [`TryGetError::Empty`] after the deadline.
+    #[inline]
+    pub fn get_deadline(&self, deadline: Deadline) -> Result<T, TryGetError> {
+        self.get_within(Patience::Until(deadline))
+    }
+
+    /// Takes items until the queue is closed and drained. Blocks while it is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let queue = crossproc_queue::Queue::<u64>::bounded(4)?;
+    /// queue.put(1)?;
+    /// queue.put(2)?;
+    /// queue.close();
+    /// let mut sum = 0;
+    /// for item in queue.iter() {
+    ///     sum += item?;
+    /// }
+    /// assert_eq!(sum, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter::new(self)
+    }
+
+    #[inline(always)]
+    fn get_within(&self, patience: Patience) -> Result<T, TryGetError> {
+        let Some(bytes) = small::<T>() else { return self.get_large(patience) };
+        let mut words = Words::empty(bytes);
+        if !self.ring.take_words_at_once(words.as_mut_slice()) {
+            return self.get_small(patience);
+        }
+        self.ring.header().space().notify_one();
+        words.decode().map_err(TryGetError::Malformed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
+        let mut words = Words::empty(self.plan.bytes);
+        self.receive(patience, |_| {
+            self.ring.take_words(words.as_mut_slice())?;
+            self.ring.header().space().notify_one();
+            Ok(())
+        })?;
+        words.decode().map_err(TryGetError::Malformed)
+    }
+
+    fn get_large(&self, patience: Patience) -> Result<T, TryGetError> {
+        match self.plan.form {
+            Form::Words | Form::Bytes => self.receive(patience, |me| self.get_bytes(me))?,
+            Form::Messages => self.receive(patience, |me| self.get_message(me))?,
+        }
+    }
+
+    /// Makes attempts until one succeeds or the patience ends. An attempt that takes an item wakes a
+    /// producer itself, as soon as its place is free.
+    fn receive<R>(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
+    ) -> Result<R, TryGetError> {
+        match attempt(self.me()) {
+            Ok(got) => Ok(got),
+            Err(NoItem::Empty | NoItem::Pending) => self.receive_slow(patience, attempt),
+            Err(none) => Err(none.into()),
+        }
+    }
+
+    #[cold]
+    fn receive_slow<R>(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
+    ) -> Result<R, TryGetError> {
+        if matches!(patience, Patience::None) {
+            let again = now_and_then() && self.repair_head();
+            let answer = if again { attempt(self.me()) } else { Err(NoItem::Empty) };
+            return answer.map_err(TryGetError::from);
+        }
+        let items = self.ring.header().items();
+        let look = |look| {
+            // Claims of many dead in a row are ended in one look.
+            for _ in 0..=self.capacity() {
+                let again = look == Look::Repair && self.repair_head();
+                match attempt(self.me()) {
+                    Err(NoItem::Empty | NoItem::Pending) if again => {}
+                    Err(NoItem::Empty | NoItem::Pending) => return None,
+                    answer => return Some(answer),
+                }
+            }
+            None
+        };
+        let deadline = patience.deadline();
+        let answer = block_on(self.segment(), items, &self.consumers, deadline, look);
+        if items.has_waiters() {
+            self.ring.wake_next_consumer();
+        }
+        answer.unwrap_or(Err(NoItem::Empty)).map_err(TryGetError::from)
+    }
+
+    fn repair_head(&self) -> bool {
+        self.ring.repair_head(|id| self.segment().alive(id))
+    }
+}

@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+#[doc(hidden)]
+pub mod raw;
+
+#[cfg(not(crossproc_loom))]
+mod bytes;
+#[cfg(not(crossproc_loom))]
+mod discard;
+#[cfg(not(crossproc_loom))]
+mod error;
+#[cfg(not(crossproc_loom))]
+mod get;
+#[cfg(not(crossproc_loom))]
+mod iter;
+#[cfg(not(crossproc_loom))]
+mod messages;
+#[cfg(not(crossproc_loom))]
+mod options;
+#[cfg(not(crossproc_loom))]
+mod plan;
+#[cfg(not(crossproc_loom))]
+mod put;
+#[cfg(not(crossproc_loom))]
+mod queue;
+#[cfg(not(crossproc_loom))]
+mod scratch;
+#[cfg(not(crossproc_loom))]
+mod words;
+
+#[cfg(not(crossproc_loom))]
+pub use error::{Error, GetError, PutError, Result, TryGetError, TryPutError};
+#[cfg(not(crossproc_loom))]
+pub use iter::Iter;
+#[cfg(not(crossproc_loom))]
+pub use options::QueueOptions;
+#[cfg(not(crossproc_loom))]
+pub use queue::Queue;

@@ -1,0 +1,301 @@
+//! Items of any size: in the slot if they are short, else in a block of the segment's memory.
+//!
+//! # Layout
+//!
+//! | word of the slot | content                                                               |
+//! |-----------------:|-----------------------------------------------------------------------|
+//! |                0 | the slot's own word                                                   |
+//! |                1 | place: 0, or the reference of a block that belongs to this slot       |
+//! |                2 | meta: `length:48`, BLOCK (62): it lies in the block, HANDLES (63)      |
+//! |             3 .. | inline bytes                                                          |
+//!
+//! # Operations
+//!
+//! Put of a long message: allocate a block, fill it, claim a slot, publish the block to the slot's
+//! place, meta word, commit. Get: hold, copy, commit, then CAS the place from the reference to 0 and
+//! free the block. A reader holds the slot until it is done with the block, so no block is freed
+//! under it; a claim replaces and frees what an earlier lap left in the place.
+//!
+//! # Deaths
+//!
+//! | killed                    | left behind                      | seen by                            |
+//! |---------------------------|----------------------------------|------------------------------------|
+//! | put, before publish       | a block of a dead owner          | the allocator, when short          |
+//! | put, publish to commit    | WRITING(dead), a block in place  | skipped; then as the next line     |
+//! | get, commit to free       | FREE, a block in place           | the next long put there; a sweep   |
+//! | get, CAS of place to free | a block that no place names      | the allocator, when short          |
+//!
+//! A producer that gets no block first sweeps the free slots for blocks left in place.
+//!
+//! A message that holds handles is understood before it is taken: a handle that cannot be attached
+//! here leaves the item where it is, for a process that can. A handle of something that is gone
+//! takes its item along: nobody could.
+
+use std::ptr::NonNull;
+
+use crossproc_message::{DecodeError, Message, decode, encode};
+use crossproc_segment::{self as segment, Block, MemberId};
+
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::bytes::{copy_in, copy_out};
+use crate::error::{Refusal, TryGetError};
+use crate::queue::Queue;
+use crate::raw::{Claim, Hold, NoItem, State};
+use crate::scratch::Scratch;
+
+/// How often a place may change under its claimer, by those who clean it, before it is called
+/// corrupt.
+const PUBLISH_TRIES: u32 = 8;
+
+/// The meta word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Meta(u64);
+
+impl Meta {
+    const LENGTH: u64 = (1 << 48) - 1;
+    const BLOCK: u64 = 1 << 62;
+    const HANDLES: u64 = 1 << 63;
+
+    fn new(length: usize, block: bool, handles: bool) -> Self {
+        let flag = |set: bool, bit| if set { bit } else { 0 };
+        Self(length as u64 | flag(block, Self::BLOCK) | flag(handles, Self::HANDLES))
+    }
+
+    fn length(self) -> usize {
+        usize::try_from(self.0 & Self::LENGTH).unwrap_or(usize::MAX)
+    }
+
+    fn is_in_block(self) -> bool {
+        self.0 & Self::BLOCK != 0
+    }
+
+    fn has_handles(self) -> bool {
+        self.0 & Self::HANDLES != 0
+    }
+}
+
+/// The words and bytes of a message's slot, under a claim or a hold.
+#[derive(Clone, Copy)]
+struct Slot<'q> {
+    place: &'q AtomicU64,
+    meta: &'q AtomicU64,
+    inline: NonNull<u8>,
+}
+
+impl Slot<'_> {
+    /// # Safety
+    ///
+    /// `payload` is that of a slot with place, meta word and inline bytes, mapped while the result
+    /// is used.
+    unsafe fn new(payload: NonNull<AtomicU64>) -> Self {
+        // SAFETY: mapped by the contract, and only reached as an atomic.
+        let place = unsafe { payload.as_ref() };
+        // SAFETY: the slot has a meta word.
+        let meta = unsafe { payload.add(1) };
+        // SAFETY: as the place.
+        let meta = unsafe { meta.as_ref() };
+        // SAFETY: what follows is the slot's, or its end.
+        let inline = unsafe { payload.add(2) }.cast();
+        Self { place, meta, inline }
+    }
+}
+
+/// A message on its way into the queue.
+pub(crate) struct Outgoing<'q, T> {
+    queue: &'q Queue<T>,
+    bytes: Scratch,
+    meta: Meta,
+    /// The filled block of a long message, until it is published.
+    block: Option<Block>,
+}
+
+impl<T> Drop for Outgoing<'_, T> {
+    fn drop(&mut self) {
+        if let Some(block) = self.block.take() {
+            self.queue.segment().blocks().free(block);
+        }
+    }
+}
+
+impl<T: Message> Queue<T> {
+    pub(crate) fn write_message(&self, item: &T) -> Result<Outgoing<'_, T>, Refusal> {
+        let mut bytes = Scratch::new();
+        let sent = encode(item, &mut bytes.0)?;
+        let length = bytes.0.len() as u64;
+        let limit = self.max_bytes.min(Meta::LENGTH);
+        if length > limit {
+            return Err(Refusal::TooLarge { bytes: length, limit });
+        }
+        let long = bytes.0.len() > self.inline_bytes();
+        let block = if long { Some(self.filled_block(&bytes.0)?) } else { None };
+        let meta = Meta::new(bytes.0.len(), long, !sent.segments.is_empty());
+        Ok(Outgoing { queue: self, bytes, meta, block })
+    }
+
+    fn filled_block(&self, bytes: &[u8]) -> Result<Block, Refusal> {
+        let blocks = self.segment().blocks();
+        let block = blocks.alloc(bytes.len()).or_else(|| {
+            self.sweep();
+            blocks.alloc(bytes.len())
+        });
+        let block = block.ok_or(Refusal::OutOfMemory { bytes: bytes.len() as u64 })?;
+        // SAFETY: the block has at least that many bytes, and is this thread's alone.
+        unsafe { copy_in(bytes, blocks.ptr(&block)) };
+        Ok(block)
+    }
+
+    pub(crate) fn put_message(
+        &self,
+        me: MemberId,
+        message: &mut Outgoing<'_, T>,
+    ) -> Result<(), Refusal> {
+        let claim = self.ring.claim(me)?;
+        let slot = self.claimed(&claim);
+        match message.block {
+            Some(block) => {
+                self.publish(&slot, &block)?;
+                message.block = None;
+            }
+            // SAFETY: the message is not longer than the inline bytes, and the slot is claimed.
+            None => unsafe { copy_in(&message.bytes.0, slot.inline) },
+        }
+        slot.meta.store(message.meta.0, Relaxed);
+        Ok(claim.commit()?)
+    }
+
+    /// Gives the block to the slot, in exchange for what an earlier lap may have left there.
+    fn publish(&self, slot: &Slot<'_>, block: &Block) -> Result<(), Refusal> {
+        let offset = self.offset_of(NonNull::from(slot.place));
+        let mut old = slot.place.load(Relaxed);
+        for _ in 0..PUBLISH_TRIES {
+            match self.segment().blocks().publish(block, offset, old) {
+                Ok(()) => return Ok(()),
+                Err(found) => old = found,
+            }
+        }
+        Err(Refusal::Corrupt)
+    }
+
+    pub(crate) fn get_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
+        let hold = self.ring.hold(me)?;
+        let slot = self.held(&hold);
+        let meta = Meta(slot.meta.load(Relaxed));
+        // ORDERING: Acquire, as the block's bytes are reached through it.
+        let reference = slot.place.load(Acquire);
+        let mut bytes = Scratch::new();
+        let whole = self.read_message(&slot, meta, reference, &mut bytes.0);
+        let early = (whole && meta.has_handles())
+            .then(|| decode::<T>(&bytes.0, vec![self.segment().clone()]));
+        let early = match early {
+            Some(Err(DecodeError::Unreachable(error))) if !is_beyond_reach(&error) => {
+                return Ok(Err(TryGetError::Unreachable(error)));
+            }
+            early => early,
+        };
+        hold.commit()?;
+        self.clear_place(slot.place, reference);
+        self.ring.header().space().notify_one();
+        if !whole {
+            return Ok(Err(TryGetError::Corrupt));
+        }
+        let item = early.unwrap_or_else(|| decode(&bytes.0, Vec::new()));
+        Ok(item.map_err(TryGetError::Malformed))
+    }
+
+    /// Takes the first message out if its handles cannot be attached here; see
+    /// [`Queue::discard_unreachable`].
+    pub(crate) fn discard_message(&self, me: MemberId) -> Result<bool, NoItem> {
+        let hold = self.ring.hold(me)?;
+        let slot = self.held(&hold);
+        let meta = Meta(slot.meta.load(Relaxed));
+        // ORDERING: Acquire, as the block's bytes are reached through it.
+        let reference = slot.place.load(Acquire);
+        let mut bytes = Scratch::new();
+        let whole = self.read_message(&slot, meta, reference, &mut bytes.0);
+        if !whole || !meta.has_handles() || !self.is_unreachable(&bytes.0) {
+            // Dropping the hold leaves the item where it is.
+            return Ok(false);
+        }
+        hold.commit()?;
+        self.clear_place(slot.place, reference);
+        self.ring.header().space().notify_one();
+        Ok(true)
+    }
+
+    /// Copies the message out; false if its words do not fit together.
+    fn read_message(&self, slot: &Slot<'_>, meta: Meta, reference: u64, out: &mut Vec<u8>) -> bool {
+        let found = if meta.is_in_block() {
+            self.segment().blocks().resolve(reference)
+        } else {
+            Some((slot.inline, self.inline_bytes()))
+        };
+        let Some((from, _)) = found.filter(|&(_, room)| meta.length() <= room) else {
+            return false;
+        };
+        // SAFETY: the length is within the block or the slot, which is held.
+        unsafe { copy_out(from, meta.length(), out) };
+        true
+    }
+
+    /// Frees a block that the slot does not need any more, unless somebody else did.
+    fn clear_place(&self, place: &AtomicU64, reference: u64) {
+        if reference == 0 {
+            return;
+        }
+        // ORDERING: AcqRel: the block is not freed before it was read, nor before it is out of place.
+        if place.compare_exchange(reference, 0, AcqRel, Relaxed).is_ok() {
+            self.segment().blocks().drop_ref(reference);
+        }
+    }
+
+    /// Frees the blocks that consumers, killed between commit and free, left in free slots.
+    #[cold]
+    fn sweep(&self) {
+        for index in 0..self.ring.capacity() {
+            let Some((_, payload)) = self.ring.slot_at(index) else { return };
+            // SAFETY: the payload of a slot of messages; only its place is reached, atomically.
+            let slot = unsafe { Slot::new(payload) };
+            // ORDERING: Acquire: not after the look at the word. The slot is free after the place
+            // named this block, so no item has it any more, and whoever claims the slot from now on
+            // brings another reference. The other way round it might be the claimer's already.
+            let reference = slot.place.load(Acquire);
+            let free =
+                self.ring.slot_at(index).is_some_and(|(word, _)| word.state() == State::Free);
+            if free {
+                self.clear_place(slot.place, reference);
+            }
+        }
+    }
+
+    fn claimed<'q>(&self, claim: &Claim<'q>) -> Slot<'q> {
+        // SAFETY: the slots of this queue are messages', as checked when the handle was made.
+        unsafe { Slot::new(claim.payload()) }
+    }
+
+    fn held<'q>(&self, hold: &Hold<'q>) -> Slot<'q> {
+        // SAFETY: as in `claimed`.
+        unsafe { Slot::new(hold.payload()) }
+    }
+}
+
+/// Tells whether no process can attach the handle: then the item would stop the queue for ever.
+fn is_beyond_reach(error: &segment::Error) -> bool {
+    use segment::Error::{Corrupt, Gone, Kind, Layout, Type};
+    matches!(error, Gone | Corrupt { .. } | Kind { .. } | Layout { .. } | Type { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meta;
+
+    #[test]
+    fn a_meta_word_keeps_length_and_flags_apart() {
+        for (length, block, handles) in [(0, false, false), (7, true, false), (1 << 40, true, true)]
+        {
+            let meta = Meta::new(length, block, handles);
+            assert_eq!((meta.length(), meta.is_in_block()), (length, block));
+            assert_eq!(meta.has_handles(), handles);
+        }
+    }
+}

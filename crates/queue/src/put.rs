@@ -1,0 +1,241 @@
+//! Putting items.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crossproc_message::Message;
+use crossproc_segment::MemberId;
+use crossproc_segment::wait::{Look, block_on};
+use crossproc_sys::clock::{Deadline, now_ns};
+
+use crate::error::{PutError, Refusal, TryPutError};
+use crate::plan::small;
+use crate::queue::Queue;
+use crate::raw::{Form, Refused};
+use crate::words::Words;
+
+/// How long an operation may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    None,
+    For(Duration),
+    Until(Deadline),
+    Endless,
+}
+
+impl Patience {
+    /// The deadline of one who waits; only asked for where waiting begins.
+    pub(crate) fn deadline(self) -> Option<Deadline> {
+        match self {
+            Self::None | Self::Endless => None,
+            Self::For(timeout) => Some(Deadline::after(timeout)),
+            Self::Until(deadline) => Some(deadline),
+        }
+    }
+}
+
+impl<T: Message> Queue<T> {
+    /// Puts an item at the end. Blocks while the queue is full.
+    ///
+    /// While it waits it notices within 0.1 s if a process died that held a place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let queue = crossproc_queue::Queue::<(u32, String)>::bounded(4)?;
+    /// queue.put((1, "one".to_string()))?;
+    /// assert_eq!(queue.get()?, (1, "one".to_string()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PutError`], which gives the item back: the queue was closed, or the item cannot be sent.
+    #[inline]
+    pub fn put(&self, item: T) -> Result<(), PutError<T>> {
+        match self.put_within(&item, Patience::Endless) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.of_put(item)),
+        }
+    }
+
+    /// Puts an item at the end if there is room. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_queue::{Queue, TryPutError};
+    ///
+    /// let queue = Queue::<u8>::bounded(1)?;
+    /// queue.try_put(1)?;
+    /// assert!(matches!(queue.try_put(2), Err(TryPutError::Full(2))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TryPutError`], which gives the item back: [`TryPutError::Full`], or as [`put`](Self::put).
+    #[inline]
+    pub fn try_put(&self, item: T) -> Result<(), TryPutError<T>> {
+        match self.put_within(&item, Patience::None) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.of_try_put(item)),
+        }
+    }
+
+    /// Puts an item at the end. Blocks while the queue is full, but no longer than `timeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let queue = crossproc_queue::Queue::<u8>::bounded(1)?;
+    /// queue.put_timeout(1, Duration::from_millis(1))?;
+    /// let refused = queue.put_timeout(2, Duration::from_millis(1)).unwrap_err();
+    /// assert!(refused.is_full());
+    /// assert_eq!(refused.into_item(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`try_put`](Self::try_put), [`TryPutError::Full`] after the timeout.
+    #[inline]
+    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), TryPutError<T>> {
+        match self.put_within(&item, Patience::For(timeout)) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.of_try_put(item)),
+        }
+    }
+
+    /// Puts an item at the end. Blocks while the queue is full, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_put`](Self::try_put), [`TryPutError::Full`] after the deadline.
+    #[inline]
+    pub fn put_deadline(&self, item: T, deadline: Deadline) -> Result<(), TryPutError<T>> {
+        match self.put_within(&item, Patience::Until(deadline)) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.of_try_put(item)),
+        }
+    }
+
+    /// Writes the item first, so that what cannot be sent claims no place.
+    #[inline(always)]
+    fn put_within(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
+        let Some(bytes) = small::<T>() else { return self.put_large(item, patience) };
+        let words = Words::encode(item, bytes)?;
+        if !self.ring.put_words_at_once(self.me(), words.as_slice()) {
+            return self.put_small(item, patience);
+        }
+        self.ring.header().items().notify_one();
+        Ok(())
+    }
+
+    /// Writes the item once more, which spares those who need not wait a copy in memory.
+    #[cold]
+    #[inline(never)]
+    fn put_small(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
+        let words = Words::encode(item, self.plan.bytes)?;
+        self.send(patience, |me| Ok(self.ring.put_words(me, words.as_slice())?))
+    }
+
+    fn put_large(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
+        if matches!(patience, Patience::None) {
+            // Not worth writing the item for.
+            self.refuse_if_full()?;
+        }
+        match self.plan.form {
+            Form::Words | Form::Bytes => {
+                let bytes = self.write_bytes(item)?;
+                self.send(patience, |me| self.put_bytes(me, &bytes.0))
+            }
+            Form::Messages => {
+                let mut message = self.write_message(item)?;
+                self.send(patience, |me| self.put_message(me, &mut message))
+            }
+        }
+    }
+
+    fn refuse_if_full(&self) -> Result<(), Refusal> {
+        match self.ring.has_room() {
+            Err(Refused::Full) if now_and_then() && self.repair_tail() => Ok(()),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Makes attempts until one succeeds or the patience ends, then wakes a consumer.
+    fn send(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(MemberId) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        match attempt(self.me()) {
+            Ok(()) => {}
+            Err(Refusal::Full) => self.send_slow(patience, attempt)?,
+            refused => return refused,
+        }
+        self.ring.header().items().notify_one();
+        Ok(())
+    }
+
+    #[cold]
+    fn send_slow(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(MemberId) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        if matches!(patience, Patience::None) {
+            let again = now_and_then() && self.repair_tail();
+            return if again { attempt(self.me()) } else { Err(Refusal::Full) };
+        }
+        let space = self.ring.header().space();
+        let look = |look| {
+            if look == Look::Repair {
+                self.repair_tail();
+            }
+            match attempt(self.me()) {
+                Err(Refusal::Full) => None,
+                answer => Some(answer),
+            }
+        };
+        let deadline = patience.deadline();
+        let answer = block_on(self.segment(), space, &self.producers, deadline, look);
+        if space.has_waiters() {
+            self.ring.wake_next_producer();
+        }
+        answer.unwrap_or(Err(Refusal::Full))
+    }
+
+    fn repair_tail(&self) -> bool {
+        self.ring.repair_tail(|id| self.segment().alive(id))
+    }
+}
+
+/// True once in some thousand calls, or some dozen that took a while: for callers who only ever
+/// try, and so never come to sleep and look after the dead. Primes, so that a caller who goes round
+/// several queues looks at each.
+#[cold]
+pub(crate) fn now_and_then() -> bool {
+    const EVERY: u32 = 4093;
+    const CLOCK_EVERY: u32 = 31;
+    const AWHILE_NS: u64 = 10_000_000;
+    thread_local! {
+        /// Failures since the last look, and when that was.
+        static LAST: Cell<(u32, u64)> = const { Cell::new((0, 0)) };
+    }
+    LAST.with(|last| {
+        let (failures, looked_ns) = last.get();
+        let failures = failures + 1;
+        if failures % CLOCK_EVERY != 0 && failures < EVERY {
+            last.set((failures, looked_ns));
+            return false;
+        }
+        let now_ns = now_ns();
+        let look = failures >= EVERY || now_ns.saturating_sub(looked_ns) >= AWHILE_NS;
+        last.set(if look { (0, now_ns) } else { (failures, looked_ns) });
+        look
+    })
+}

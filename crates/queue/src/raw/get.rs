@@ -1,0 +1,231 @@
+//! Taking an item in one go, or holding it first.
+
+use core::mem;
+use core::ptr::NonNull;
+
+use crossproc_segment::MemberId;
+
+use super::{Position, Ring, State, Word};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+/// Why there is no item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoItem {
+    /// Nothing is in the queue.
+    Empty,
+    /// The next item is still being put, or another consumer holds it.
+    Pending,
+    /// The queue was closed, and nothing is left in it.
+    Closed,
+    /// The words are none that this protocol writes.
+    Corrupt,
+}
+
+/// An item that stays first in the queue until [`Hold::commit`]. Dropped without that, it is
+/// there for the next consumer.
+#[derive(Debug)]
+#[must_use = "an item that is not committed stays in the queue"]
+pub struct Hold<'r> {
+    ring: &'r Ring,
+    slot: &'r AtomicU64,
+    at: Position,
+    word: Word,
+}
+
+impl Ring {
+    /// Takes the item at the read end into `out`. The caller wakes a producer.
+    ///
+    /// # Errors
+    ///
+    /// [`NoItem`]; nothing was taken then, and `out` may hold rubbish.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    pub fn take_words(&self, out: &mut [u64]) -> Result<(), NoItem> {
+        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        for _ in 0..self.rounds() {
+            if let Some((at, slot)) = self.full_at_head()? {
+                if self.take_at(at, slot, out) {
+                    return Ok(());
+                }
+            }
+        }
+        Err(NoItem::Corrupt)
+    }
+
+    /// Takes the item at the read end into `out` if nothing stands in the way; `false` says
+    /// nothing about why, [`Ring::take_words`] does.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    #[inline(always)]
+    pub fn take_words_at_once(&self, out: &mut [u64]) -> bool {
+        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        let at = self.load_head();
+        let Some(slot) = self.slot(at) else { return false };
+        // ORDERING: acquire side of *publish*.
+        let seen = slot.load(Acquire);
+        seen == Word::full(at.lap()).bits() && self.take_at(at, slot, out)
+    }
+
+    /// Copies the payload of the slot that was seen full, and takes it unless it was taken.
+    #[inline(always)]
+    fn take_at(&self, at: Position, slot: &AtomicU64, out: &mut [u64]) -> bool {
+        for (index, word) in out.iter_mut().enumerate() {
+            // SAFETY: the index is below the words of the payload.
+            let from = unsafe { self.payload(slot).add(index) };
+            // SAFETY: within the ring, and only reached as an atomic.
+            *word = unsafe { from.as_ref() }.load(Relaxed);
+        }
+        let full = Word::full(at.lap()).bits();
+        let free = Word::free(at.lap().next()).bits();
+        // commit: the item is taken.
+        // ORDERING: release side of *reuse*.
+        if slot.compare_exchange(full, free, Release, Relaxed).is_err() {
+            return false;
+        }
+        self.pass_head(at);
+        true
+    }
+
+    /// Holds the item at the read end for `me`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoItem`]; nothing is held then.
+    #[inline]
+    pub fn hold(&self, me: MemberId) -> Result<Hold<'_>, NoItem> {
+        for _ in 0..self.rounds() {
+            let Some((at, slot)) = self.full_at_head()? else { continue };
+            let word = Word::reading(at.lap(), me);
+            let full = Word::full(at.lap()).bits();
+            // ORDERING: acquire side of *publish*; release for who meets the claim.
+            if slot.compare_exchange(full, word.bits(), AcqRel, Relaxed).is_ok() {
+                return Ok(Hold { ring: self, slot, at, word });
+            }
+        }
+        Err(NoItem::Corrupt)
+    }
+
+    /// One look at the read end: a full slot, `None` after something was moved on, or why not.
+    #[inline]
+    fn full_at_head(&self) -> Result<Option<(Position, &AtomicU64)>, NoItem> {
+        let at = self.load_head();
+        let slot = self.slot(at).ok_or(NoItem::Corrupt)?;
+        // ORDERING: acquire side of *publish*; and the second look at `head` is not an earlier one.
+        let word = Word::from_bits(slot.load(Acquire));
+        if word == Word::full(at.lap()) {
+            return Ok(Some((at, slot)));
+        }
+        self.not_full_at_head(at, slot, word).map_or(Ok(None), Err)
+    }
+
+    /// What to answer for a slot that is not full; `None` to look again.
+    #[cold]
+    fn not_full_at_head(&self, at: Position, slot: &AtomicU64, word: Word) -> Option<NoItem> {
+        let found = match (word.past(at.lap()), word.state()) {
+            (_, State::Unknown) => return Some(NoItem::Corrupt),
+            (1.., _) => {
+                self.pass_head(at);
+                return None;
+            }
+            (0, State::Skip) => {
+                self.pass_skip(at, slot);
+                return None;
+            }
+            (0, State::Free) if self.hinted_closed() => return self.closed_or_look_again(),
+            (0, State::Free) => NoItem::Empty,
+            (0, State::Writing | State::Reading) => NoItem::Pending,
+            // A full one was looked at before; an earlier lap at `head` nobody leaves.
+            _ => return Some(NoItem::Corrupt),
+        };
+        (self.header().head.0.load(Relaxed) == at.bits()).then_some(found)
+    }
+
+    /// The bit in `tail` was seen: what is at `head` now decides.
+    #[cold]
+    fn closed_or_look_again(&self) -> Option<NoItem> {
+        if !self.is_closed() {
+            return Some(NoItem::Corrupt);
+        }
+        let at = self.load_head();
+        let slot = self.slot(at)?;
+        (slot.load(Relaxed) == Word::free(at.lap()).bits()).then_some(NoItem::Closed)
+    }
+
+    /// Moves `head` past every slot that is free for the next lap already.
+    pub(super) fn settle_head(&self) -> Position {
+        for _ in 0..self.rounds() {
+            let at = self.load_head();
+            let Some(slot) = self.slot(at) else { break };
+            // ORDERING: acquire side of *reuse*; who sees `head` moved sees the slot free.
+            if Word::from_bits(slot.load(Acquire)).past(at.lap()) <= 0 {
+                return at;
+            }
+            self.pass_head(at);
+        }
+        self.load_head()
+    }
+}
+
+impl Hold<'_> {
+    /// The first word of the payload. The hold excludes everybody else from it.
+    #[must_use]
+    #[inline]
+    pub fn payload(&self) -> NonNull<AtomicU64> {
+        self.ring.payload(self.slot)
+    }
+
+    /// Reads the first words of the payload.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words.
+    #[inline]
+    pub fn read(&self, out: &mut [u64]) {
+        assert!(out.len() <= self.ring.payload_words(), "payload longer than the slot");
+        for (index, word) in out.iter_mut().enumerate() {
+            // SAFETY: the index is below the words of the payload.
+            let from = unsafe { self.payload().add(index) };
+            // SAFETY: within the ring, and only reached as an atomic.
+            *word = unsafe { from.as_ref() }.load(Relaxed);
+        }
+    }
+
+    /// Takes the item. The caller wakes a producer.
+    ///
+    /// # Errors
+    ///
+    /// [`NoItem::Corrupt`] if the word is not this hold's any more: this process was taken for
+    /// dead, or a peer wrote rubbish. Somebody else has or had the item then.
+    #[inline]
+    pub fn commit(self) -> Result<(), NoItem> {
+        let (ring, slot, at, word) = (self.ring, self.slot, self.at, self.word);
+        mem::forget(self);
+        let free = Word::free(at.lap().next()).bits();
+        // commit: the item is taken.
+        // ORDERING: release side of *reuse*; SeqCst for the load in `wake_next_consumer`.
+        if slot.compare_exchange(word.bits(), free, SeqCst, Relaxed).is_err() {
+            return Err(NoItem::Corrupt);
+        }
+        ring.pass_head(at);
+        if ring.header().items().has_waiters() {
+            ring.wake_next_consumer();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Hold<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        let full = Word::full(self.at.lap()).bits();
+        // commit: nothing happened.
+        // ORDERING: release side of *publish*, as the first commit of this item was.
+        let _ = self.slot.compare_exchange(self.word.bits(), full, Release, Relaxed);
+        self.ring.header().items().notify_one();
+    }
+}

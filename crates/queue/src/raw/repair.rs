@@ -1,0 +1,72 @@
+//! Finishing what the dead left: by whoever is blocked by it, from the exact word.
+
+use crossproc_segment::MemberId;
+
+use super::{Position, Ring, State, Word};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+impl Ring {
+    /// For a consumer that waits: ends the claim at the read end if its owner is dead, and learns
+    /// of a close whose caller died in it. Tells whether it is worth looking again.
+    #[cold]
+    pub fn repair_head(&self, alive: impl FnOnce(MemberId) -> bool) -> bool {
+        if self.is_closed() && !self.hinted_closed() {
+            self.spread_closed();
+        }
+        let at = self.settle_head();
+        self.slot(at).is_some_and(|slot| self.end_dead_claim(at, slot, alive))
+    }
+
+    /// For a producer that waits: ends the claim of the lap before at the write end if its owner
+    /// is dead. Tells whether it is worth looking again.
+    #[cold]
+    pub fn repair_tail(&self, alive: impl FnOnce(MemberId) -> bool) -> bool {
+        let before = self.settle_tail().lap_before();
+        self.slot(before).is_some_and(|slot| self.end_dead_claim(before, slot, alive))
+    }
+
+    /// WRITING(dead) becomes SKIP and READING(dead) becomes FULL, in the lap of `at` only.
+    fn end_dead_claim(
+        &self,
+        at: Position,
+        slot: &AtomicU64,
+        alive: impl FnOnce(MemberId) -> bool,
+    ) -> bool {
+        // ORDERING: Acquire, as the owner's life is asked after.
+        let word = Word::from_bits(slot.load(Acquire));
+        let ended = match word.state() {
+            State::Writing => Word::skip(at.lap()),
+            State::Reading => Word::full(at.lap()),
+            State::Skip | State::Full => return word.past(at.lap()) == 0,
+            State::Free | State::Unknown => return false,
+        };
+        // A claim that names nobody was made by nobody alive.
+        if word.past(at.lap()) != 0 || word.owner().is_some_and(alive) {
+            return false;
+        }
+        // commit: the claim is over.
+        // ORDERING: *takeover*.
+        if slot.compare_exchange(word.bits(), ended.bits(), AcqRel, Relaxed).is_ok() {
+            self.header().items().notify_one();
+        }
+        true
+    }
+
+    /// Frees a skipped slot for the next lap and moves `head` past it. It is the oldest there is:
+    /// seen at `head`, or at `tail` one lap on.
+    #[cold]
+    pub(super) fn pass_skip(&self, at: Position, slot: &AtomicU64) {
+        let skip = Word::skip(at.lap()).bits();
+        let free = Word::free(at.lap().next()).bits();
+        // commit: the place is free.
+        // ORDERING: *takeover*, and release side of *reuse*.
+        if slot.compare_exchange(skip, free, AcqRel, Relaxed).is_ok() {
+            self.pass_head(at);
+            self.header().space().notify_one();
+            if self.hinted_closed() {
+                self.header().items().notify_all();
+            }
+        }
+    }
+}

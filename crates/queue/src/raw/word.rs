@@ -1,0 +1,292 @@
+//! The two packed words of the ring: a slot's word and a position.
+//!
+//! No shift or mask on either stands outside this file.
+
+use crossproc_segment::MemberId;
+
+/// Bits of a position's index, and so the limit of a queue's capacity.
+pub const INDEX_BITS: u32 = 24;
+/// Bits of a lap, wherever a word has no owner.
+pub const LAP_BITS: u32 = 39;
+
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+const LAP_MASK: u64 = (1 << LAP_BITS) - 1;
+const CLOSED: u64 = 1 << 63;
+
+const STATE_BITS: u32 = 4;
+const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
+const OWNER_MASK: u64 = (1 << 28) - 1;
+const OWNED_LAP_SHIFT: u32 = 32;
+
+/// What a slot is in, by the low four bits of its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody's: the next producer of that lap may claim it.
+    Free,
+    /// A producer's, which fills the payload.
+    Writing,
+    /// Nobody's: it carries an item.
+    Full,
+    /// Nobody's: it will never carry an item in this lap.
+    Skip,
+    /// A consumer's, which reads the payload in place.
+    Reading,
+    /// Not a state of this version: a peer wrote rubbish.
+    Unknown,
+}
+
+const FREE: u64 = 0;
+const WRITING: u64 = 1;
+const FULL: u64 = 2;
+const SKIP: u64 = 3;
+const READING: u64 = 4;
+
+/// A lap, modulo `2^LAP_BITS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lap(u64);
+
+impl Lap {
+    /// The lap after this one.
+    #[inline]
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self((self.0 + 1) & LAP_MASK)
+    }
+
+    /// The lap before this one.
+    #[inline]
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(self.0.wrapping_sub(1) & LAP_MASK)
+    }
+
+    /// How many laps `self` is past `other`, the short way round.
+    fn past(self, other: Self) -> i64 {
+        signed(self.0.wrapping_sub(other.0), LAP_BITS)
+    }
+}
+
+/// Reads the low `bits` of `value` as a two's complement number.
+fn signed(value: u64, bits: u32) -> i64 {
+    i64::from_ne_bytes((value << (64 - bits)).to_ne_bytes()) >> (64 - bits)
+}
+
+/// A place in the order of all items ever put: `closed:1 | lap:39 | index:24`.
+///
+/// Only `tail` ever carries the closed bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position(u64);
+
+impl Position {
+    /// Takes the word of `head` or `tail` apart, without its closed bit.
+    #[inline]
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits & !CLOSED)
+    }
+
+    /// The word of this position.
+    #[inline]
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The closed bit of `tail`, alone.
+    #[inline]
+    #[must_use]
+    pub fn closed_bit() -> u64 {
+        CLOSED
+    }
+
+    /// Tells whether the word of `tail` says that the queue is closed.
+    #[inline]
+    #[must_use]
+    pub fn is_closed(tail: u64) -> bool {
+        tail & CLOSED != 0
+    }
+
+    /// Which slot; to be compared with the capacity before use.
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> u32 {
+        (self.0 & INDEX_MASK) as u32
+    }
+
+    /// Which time round.
+    #[inline]
+    #[must_use]
+    pub fn lap(self) -> Lap {
+        Lap(self.0 >> INDEX_BITS)
+    }
+
+    /// The position after this one in a ring of `capacity` slots.
+    #[inline]
+    #[must_use]
+    pub fn next(self, capacity: u32) -> Self {
+        if self.index() + 1 >= capacity {
+            Self(self.lap().next().0 << INDEX_BITS)
+        } else {
+            Self(self.0 + 1)
+        }
+    }
+
+    /// The position of the same slot one lap before.
+    #[inline]
+    #[must_use]
+    pub fn lap_before(self) -> Self {
+        Self(self.lap().previous().0 << INDEX_BITS | self.0 & INDEX_MASK)
+    }
+
+    /// How many positions `self` is past `other`, at most `capacity` and at least 0.
+    #[must_use]
+    pub fn past(self, other: Self, capacity: u32) -> u32 {
+        let laps = self.lap().past(other.lap()).clamp(-2, 2);
+        let slots = laps * i64::from(capacity) + i64::from(self.index()) - i64::from(other.index());
+        // The clamp keeps it within a u32.
+        u32::try_from(slots.clamp(0, i64::from(capacity))).unwrap_or(capacity)
+    }
+}
+
+/// A slot's word: `state:4` with a lap, or with an owner and the low 32 bits of the lap.
+///
+/// | bits  | FREE, FULL, SKIP | WRITING, READING |
+/// |------:|------------------|------------------|
+/// |  0..4 | state            | state            |
+/// | 4..32 | lap              | owner            |
+/// | 32..64| lap, to bit 43   | lap's low 32     |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word(u64);
+
+impl Word {
+    /// Takes a slot's word as it was read.
+    #[inline]
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The word as it is stored.
+    #[inline]
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Free for the producer of `lap`.
+    #[inline]
+    #[must_use]
+    pub fn free(lap: Lap) -> Self {
+        Self(lap.0 << STATE_BITS | FREE)
+    }
+
+    /// Carries the item of `lap`.
+    #[inline]
+    #[must_use]
+    pub fn full(lap: Lap) -> Self {
+        Self(lap.0 << STATE_BITS | FULL)
+    }
+
+    /// Carries nothing in `lap`.
+    #[inline]
+    #[must_use]
+    pub fn skip(lap: Lap) -> Self {
+        Self(lap.0 << STATE_BITS | SKIP)
+    }
+
+    /// Claimed for filling by `owner`.
+    #[inline]
+    #[must_use]
+    pub fn writing(lap: Lap, owner: MemberId) -> Self {
+        Self(owned(lap, owner) | WRITING)
+    }
+
+    /// Claimed for reading by `owner`.
+    #[inline]
+    #[must_use]
+    pub fn reading(lap: Lap, owner: MemberId) -> Self {
+        Self(owned(lap, owner) | READING)
+    }
+
+    /// The state alone.
+    #[inline]
+    #[must_use]
+    pub fn state(self) -> State {
+        match self.0 & STATE_MASK {
+            FREE => State::Free,
+            WRITING => State::Writing,
+            FULL => State::Full,
+            SKIP => State::Skip,
+            READING => State::Reading,
+            _ => State::Unknown,
+        }
+    }
+
+    /// Who holds the claim; `None` where there is none, or where the word names nobody.
+    #[must_use]
+    pub fn owner(self) -> Option<MemberId> {
+        if !self.is_owned() {
+            return None;
+        }
+        let id = u32::try_from(self.0 >> STATE_BITS & OWNER_MASK).ok()?;
+        MemberId::new(id)
+    }
+
+    /// How many laps this word is past `lap`: 0 for the lap itself, negative for an earlier one.
+    #[must_use]
+    pub fn past(self, lap: Lap) -> i64 {
+        if self.is_owned() {
+            signed((self.0 >> OWNED_LAP_SHIFT).wrapping_sub(lap.0), 32)
+        } else {
+            signed((self.0 >> STATE_BITS).wrapping_sub(lap.0), LAP_BITS)
+        }
+    }
+
+    fn is_owned(self) -> bool {
+        matches!(self.state(), State::Writing | State::Reading)
+    }
+}
+
+#[inline]
+fn owned(lap: Lap, owner: MemberId) -> u64 {
+    lap.0 << OWNED_LAP_SHIFT | u64::from(owner.get()) << STATE_BITS
+}
+
+#[cfg(all(test, not(crossproc_loom)))]
+mod tests {
+    use super::{LAP_MASK, Lap, Position, State, Word};
+    use crossproc_segment::MemberId;
+
+    #[test]
+    fn zero_is_free_at_the_first_position() {
+        assert_eq!(Word::free(Position::from_bits(0).lap()).bits(), 0);
+    }
+
+    #[test]
+    fn positions_go_round_after_the_last_slot() {
+        let mut at = Position::from_bits(0);
+        for step in 1..=7_u32 {
+            at = at.next(3);
+            assert_eq!((at.lap(), at.index()), (Lap(u64::from(step / 3)), step % 3));
+            assert_eq!(at.past(Position::from_bits(0), 3), step.min(3));
+        }
+        let last = Position(LAP_MASK << 24 | 2);
+        assert_eq!(last.next(3), Position(0));
+        assert_eq!(Position(0).lap_before(), Position(LAP_MASK << 24));
+        assert_eq!(last.next(3).past(last, 3), 1);
+    }
+
+    #[test]
+    fn an_owned_word_names_its_owner_and_its_lap() {
+        let id = MemberId::new((1 << 28) - 1).unwrap();
+        for lap in [0, 1, (1 << 32) - 1, 1 << 32, LAP_MASK] {
+            let word = Word::writing(Lap(lap), id);
+            assert_eq!(
+                (word.state(), word.owner(), word.past(Lap(lap))),
+                (State::Writing, Some(id), 0)
+            );
+            assert_eq!(word.past(Lap(lap).next()), -1);
+            assert_eq!(Word::full(Lap(lap)).past(Lap(lap).previous()), 1);
+        }
+    }
+}

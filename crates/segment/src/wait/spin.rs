@@ -1,0 +1,207 @@
+//! How long to spin before sleeping, learnt from what came of it.
+//!
+//! Waking a process on another core takes some 20 us each way, so a short spin that succeeds is
+//! worth a hundred sleeps. One that fails burns the time of a partner that may need this very
+//! core. So the budget doubles when the spin was worth it and halves when it was not.
+//!
+//! A budget that only ever halves is a trap: two partners that answer each other, each asleep
+//! whenever the other calls, need the time of two wake-ups for an answer, far more than the least
+//! budget, and would sleep for ever after. So now and then a wait *probes* with the whole budget.
+//! One of the two is then awake when the answer comes, answers at once, and so draws the other in.
+//! Probes that fail become rare: on a core that both share, none succeeds.
+
+use core::cell::Cell;
+use core::hint;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crossproc_sys::process;
+
+/// Pauses of a fresh handle's first wait.
+const START: u32 = 1000;
+/// The most, and what a probe spends.
+const MOST: u32 = 2000;
+/// The least, if there is more than one processor.
+const LEAST: u32 = 100;
+/// Attempts without a pause between them: an answer of a partner that is awake comes this soon.
+const EAGER: u32 = 32;
+/// Waits between probes, at first.
+const PROBE_EVERY: u32 = 64;
+/// How often that doubles.
+const MOST_BACKOFF: u32 = 6;
+/// Sleeps after which the number of usable processors is asked for again.
+const ASK_CPUS_EVERY: u32 = 64;
+
+/// What one handle has learnt, in one word: `budget:12 | backoff:3 | 1 | waits until a probe:16`.
+/// Zero, without the 1, is a handle that never waited.
+#[derive(Clone, Copy)]
+struct Pace(u32);
+
+impl Pace {
+    fn new(budget: u32, backoff: u32, until_probe: u32) -> Self {
+        Self(budget << 20 | backoff << 17 | 1 << 16 | until_probe)
+    }
+
+    fn first(alone: bool) -> Self {
+        Self::new(if alone { 0 } else { START }, 0, PROBE_EVERY)
+    }
+
+    fn budget(self) -> u32 {
+        self.0 >> 20
+    }
+
+    fn backoff(self) -> u32 {
+        self.0 >> 17 & 0x7
+    }
+
+    fn until_probe(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    fn is_probe(self) -> bool {
+        self.until_probe() == 0
+    }
+
+    /// Pauses to spend on this wait.
+    fn spend(self) -> u32 {
+        if self.is_probe() { MOST } else { self.budget() }
+    }
+
+    fn after_success(self) -> Self {
+        Self::new((self.spend().max(LEAST) * 2).min(MOST), 0, PROBE_EVERY)
+    }
+
+    /// `alone`: this thread may use one processor only.
+    fn after_failure(self, alone: bool) -> Self {
+        let budget = if alone { 0 } else { (self.budget() / 2).max(LEAST) };
+        if self.is_probe() {
+            let backoff = (self.backoff() + 1).min(MOST_BACKOFF);
+            Self::new(budget, backoff, PROBE_EVERY << backoff)
+        } else {
+            Self::new(budget, self.backoff(), self.until_probe() - 1)
+        }
+    }
+}
+
+/// The spin budget of one handle, in the memory of its own process.
+///
+/// Threads that share the handle share the budget; what one of them loses in a race is a lesson.
+#[derive(Debug, Default)]
+pub struct Spin {
+    pace: AtomicU32,
+}
+
+impl Spin {
+    /// A budget of a handle that never waited.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { pace: AtomicU32::new(0) }
+    }
+
+    /// Calls `attempt` until it returns something or the budget is spent.
+    ///
+    /// Never sleeps, and gives up within some 0.1 ms. `attempt` should only load while it fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_segment::wait::Spin;
+    ///
+    /// let spin = Spin::new();
+    /// let mut tries = 0;
+    /// let got = spin.until(|| {
+    ///     tries += 1;
+    ///     (tries == 3).then_some("third")
+    /// });
+    /// assert_eq!(got, Some("third"));
+    /// ```
+    pub fn until<R>(&self, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        let pace = self.pace();
+        let spend = pace.spend();
+        for turn in 0..spend + EAGER.min(spend) {
+            if turn >= EAGER {
+                hint::spin_loop();
+            }
+            if let Some(done) = attempt() {
+                self.learn(pace, pace.after_success());
+                return Some(done);
+            }
+        }
+        self.learn(pace, pace.after_failure(is_alone()));
+        None
+    }
+
+    fn pace(&self) -> Pace {
+        match self.pace.load(Relaxed) {
+            0 => Pace::first(is_alone()),
+            pace => Pace(pace),
+        }
+    }
+
+    fn learn(&self, before: Pace, after: Pace) {
+        if before.0 != after.0 {
+            self.pace.store(after.0, Relaxed);
+        }
+    }
+}
+
+/// Tells whether the calling thread may use one processor only.
+///
+/// Affinity belongs to a thread and may change; it is asked for again every [`ASK_CPUS_EVERY`]
+/// calls, as a question costs 0.4 us.
+fn is_alone() -> bool {
+    thread_local! {
+        /// The answer, and for how many calls it still holds.
+        static ANSWER: Cell<(bool, u32)> = const { Cell::new((false, 0)) };
+    }
+    ANSWER.with(|answer| {
+        let (mut alone, mut left) = answer.get();
+        if left == 0 {
+            alone = process::affinity_count() <= 1;
+            left = ASK_CPUS_EVERY;
+        }
+        answer.set((alone, left - 1));
+        alone
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_halve_the_budget_to_the_floor_and_successes_restore_it() {
+        let mut pace = Pace::first(false);
+        assert_eq!(pace.spend(), START);
+        for _ in 0..10 {
+            pace = pace.after_failure(false);
+        }
+        assert_eq!(pace.spend(), LEAST);
+        for _ in 0..10 {
+            pace = pace.after_success();
+        }
+        assert_eq!(pace.spend(), MOST);
+    }
+
+    #[test]
+    fn with_one_processor_only_probes_spin_and_they_become_rare() {
+        let mut pace = Pace::first(true);
+        let mut probes = 0;
+        for _ in 0..20_000 {
+            probes += u32::from(pace.is_probe());
+            assert!(pace.is_probe() || pace.spend() == 0);
+            assert_ne!(pace.0, 0, "that is a handle that never waited");
+            pace = pace.after_failure(true);
+        }
+        assert!((7..12).contains(&probes), "{probes}");
+    }
+
+    #[test]
+    fn a_probe_that_succeeds_leads_back_to_spinning() {
+        let mut pace = Pace::first(false);
+        while !pace.is_probe() {
+            pace = pace.after_failure(false);
+        }
+        assert_eq!(pace.after_success().spend(), MOST);
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+#[doc(hidden)]
+pub mod raw;
+
+#[cfg(not(crossproc_loom))]
+#[doc(hidden)]
+pub mod acquire;
+#[cfg(not(crossproc_loom))]
+mod error;
+#[cfg(not(crossproc_loom))]
+mod guard;
+#[cfg(not(crossproc_loom))]
+mod lock;
+#[cfg(not(crossproc_loom))]
+mod shared;
+
+#[cfg(not(crossproc_loom))]
+pub use crossproc_sys::clock::Deadline;
+#[cfg(not(crossproc_loom))]
+pub use error::{LockError, LockFailure, NotHeld, Recover, TryLockError};
+#[cfg(not(crossproc_loom))]
+pub use guard::LockGuard;
+#[cfg(not(crossproc_loom))]
+pub use lock::Lock;

@@ -1,0 +1,6 @@
+//! The atomics of this crate's `raw` module: the real ones, or the model checker's.
+
+#[cfg(not(crossproc_loom))]
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(crossproc_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};

@@ -1,0 +1,1 @@
+//! Programs that crossproc users bring.

@@ -1,0 +1,260 @@
+//! Objects in a segment: allocated, named, found, removed, freed.
+//!
+//! Beside its own question each survivor counts how many objects the segment has room for: what
+//! the dead had in hand must come back, to the last block.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use crossproc_segment::{Error, Object, Segment, Shape};
+
+use super::{Entry, stage, text};
+use crate::sweep::memory::Memory;
+use crate::sweep::scenario::{Finding, Operate, Part, Scenario, keep, part};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::new("object construct", "named, not there", construct),
+    Entry::new("object construct", "earlier death in construct", construct_after_construct).slow(),
+    Entry::new("object construct", "earlier death in remove", construct_after_remove).slow(),
+    Entry::new("object find", "there", find),
+    Entry::new("object find_or_construct", "not there", find_or_construct).slow(),
+    Entry::new("object remove", "there", remove),
+    Entry::new("object remove", "earlier death in remove", remove_after_remove).slow(),
+    Entry::new("object new", "unnamed", unnamed),
+    Entry::new("object drop", "unnamed", drop_unnamed),
+    Entry::new("block alloc", "room", alloc),
+    Entry::new("block alloc", "segment full of the dead's blocks", alloc_full),
+    Entry::new("block free", "taken", free),
+];
+
+const NAME: &str = "object";
+const BODY_BYTES: usize = 200;
+const PATTERN: u8 = 0x5a;
+
+fn shape() -> Shape {
+    Shape::untyped("sweep", 1)
+}
+
+/// The segment of one scenario, and how many objects it has room for.
+#[derive(Clone)]
+struct Stage {
+    segment: Segment,
+    room: usize,
+}
+
+impl Stage {
+    fn new() -> Result<(Self, Memory), String> {
+        let (twin, _) = stage()?;
+        let room = count_room(&twin)?;
+        let (segment, memory) = stage()?;
+        Ok((Self { segment, room }, memory))
+    }
+
+    /// A stage with the object there already.
+    fn with_object() -> Result<(Self, Memory), String> {
+        let (stage, memory) = Self::new()?;
+        drop(stage.make()?);
+        Ok((stage, memory))
+    }
+
+    fn make(&self) -> Result<Object, String> {
+        let made = self.segment.construct(Some(NAME), &shape(), BODY_BYTES, |body| {
+            // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
+            unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
+        });
+        made.map_err(text)
+    }
+
+    /// A victim that runs `operation` once; what it makes stays until the victim's end.
+    fn victim<R: 'static>(&self, operation: fn(&Segment) -> R) -> Part {
+        let segment = self.segment.clone();
+        part(move || {
+            let segment = segment.clone();
+            let _ = segment.me();
+            move || keep(operation(&segment))
+        })
+    }
+
+    /// The object is whole or not there; there again after the survivor's turn, removed again,
+    /// and all room is back.
+    fn check_named(&self, there: &'static str, absent: &'static str) -> Finding {
+        let outcome = match self.segment.find(NAME, &shape()) {
+            Ok(object) => whole(&object).map(|()| there)?,
+            Err(Error::NotFound { .. }) => {
+                self.make().and_then(|made| whole(&made)).map(|()| absent)?
+            }
+            Err(error) => return Err(format!("neither absent nor whole: {error}")),
+        };
+        let listed = self.segment.objects().iter().filter(|object| object.name == NAME).count();
+        if listed != 1 {
+            return Err(format!("the name is listed {listed} times"));
+        }
+        self.segment.remove(NAME).map_err(text)?;
+        if self.segment.find(NAME, &shape()).is_ok() {
+            return Err("removed, and still found".to_owned());
+        }
+        self.check_room(0).map(|()| outcome)
+    }
+
+    fn check_room(&self, lost: usize) -> Result<(), String> {
+        match count_room(&self.segment)? {
+            room if room + lost == self.room => Ok(()),
+            room => Err(format!("room for {room} objects, expected {} - {lost}", self.room)),
+        }
+    }
+}
+
+fn whole(object: &Object) -> Result<(), String> {
+    for at in 0..BODY_BYTES {
+        // SAFETY: the body has `BODY_BYTES` bytes.
+        let byte = unsafe { object.body().add(at) };
+        // SAFETY: as above; whoever else looks at it does so by atomics too.
+        let byte = unsafe { AtomicU8::from_ptr(byte.as_ptr()) }.load(Relaxed);
+        if byte != PATTERN {
+            return Err(format!("byte {at} of the object is {byte:#x}"));
+        }
+    }
+    Ok(())
+}
+
+/// Fills the segment, and empties it again.
+fn count_room(segment: &Segment) -> Result<usize, String> {
+    let mut objects = Vec::new();
+    loop {
+        match segment.construct(None, &shape(), BODY_BYTES, |_| {}) {
+            Ok(object) => objects.push(object),
+            Err(Error::NoRoom { .. }) => return Ok(objects.len()),
+            Err(error) => return Err(format!("filling the segment: {error}")),
+        }
+    }
+}
+
+fn construct_it(segment: &Segment) -> Result<Object, Error> {
+    segment.construct(Some(NAME), &shape(), BODY_BYTES, |body| {
+        // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
+        unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
+    })
+}
+
+fn remove_it(segment: &Segment) -> Result<(), Error> {
+    segment.remove(NAME)
+}
+
+fn construct() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(construct_it);
+    let check = move |_: &_| stage.check_named("there", "absent");
+    Ok(thin(Scenario::in_memory(memory, &["absent", "there"], victim, check)))
+}
+
+fn find_or_construct() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(|segment| {
+        segment.find_or_construct(NAME, &shape(), BODY_BYTES, |body| {
+            // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
+            unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
+        })
+    });
+    let check = move |_: &_| stage.check_named("there", "absent");
+    Ok(thin(Scenario::in_memory(memory, &["absent", "there"], victim, check)))
+}
+
+/// Every kill gives one segment more to survivors; thousands of instructions look at names only.
+fn thin(scenario: Scenario) -> Scenario {
+    scenario.every_instruction_up_to(0)
+}
+
+fn construct_after_construct() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (earlier, victim) = (stage.victim(construct_it), stage.victim(construct_it));
+    // Where the earlier victim came through, this one is refused, and the object is there at once.
+    let check = move |_: &_| stage.check_named("fine", "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
+}
+
+fn construct_after_remove() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::with_object()?;
+    let (earlier, victim) = (stage.victim(remove_it), stage.victim(construct_it));
+    let check = move |_: &_| stage.check_named("fine", "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
+}
+
+fn find() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::with_object()?;
+    let victim = stage.victim(|segment| segment.find(NAME, &shape()));
+    let check = move |_: &_| stage.check_named("there", "lost");
+    Ok(thin(Scenario::in_memory(memory, &["there"], victim, check)))
+}
+
+fn remove() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::with_object()?;
+    let victim = stage.victim(remove_it);
+    let check = move |_: &_| stage.check_named("there", "gone");
+    Ok(thin(Scenario::in_memory(memory, &["there", "gone"], victim, check)))
+}
+
+fn remove_after_remove() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::with_object()?;
+    let (earlier, victim) = (stage.victim(remove_it), stage.victim(remove_it));
+    let check = move |_: &_| stage.check_named("fine", "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
+}
+
+/// An object without a name that nobody was told of yet is lost with its maker: one block, until
+/// the segment goes.
+fn unnamed() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(|segment| segment.construct(None, &shape(), BODY_BYTES, |_| {}));
+    let check = move |_: &_| {
+        stage.check_room(0).map(|()| "none").or_else(|_| stage.check_room(1).map(|()| "object"))
+    };
+    Ok(thin(Scenario::in_memory(memory, &["none", "object"], victim, check)))
+}
+
+fn drop_unnamed() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let segment = stage.segment.clone();
+    let victim: Part = Box::new(move || {
+        let mut object = segment.construct(None, &shape(), BODY_BYTES, |_| {}).ok();
+        Box::new(move || drop(object.take())) as Operate
+    });
+    let check = move |_: &_| {
+        stage.check_room(0).map(|()| "freed").or_else(|_| stage.check_room(1).map(|()| "object"))
+    };
+    Ok(thin(Scenario::in_memory(memory, &["object", "freed"], victim, check)))
+}
+
+fn alloc() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(|segment| segment.blocks().alloc(BODY_BYTES));
+    let check = move |_: &_| stage.check_room(0).map(|()| "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check)))
+}
+
+/// The allocator that takes back what the dead left dies itself.
+fn alloc_full() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let segment = stage.segment.clone();
+    crate::sweep::in_child(move || {
+        while segment.blocks().alloc(BODY_BYTES).is_some() {}
+        Ok(())
+    })?;
+    let victim = stage.victim(|segment| segment.blocks().alloc(BODY_BYTES));
+    let check = move |_: &_| stage.check_room(0).map(|()| "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check)))
+}
+
+fn free() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let segment = stage.segment.clone();
+    let victim: Part = Box::new(move || {
+        let segment = segment.clone();
+        let mut block = segment.blocks().alloc(BODY_BYTES);
+        Box::new(move || {
+            if let Some(block) = block.take() {
+                segment.blocks().free(block);
+            }
+        }) as Operate
+    });
+    let check = move |_: &_| stage.check_room(0).map(|()| "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check)))
+}

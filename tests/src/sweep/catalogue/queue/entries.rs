@@ -1,0 +1,74 @@
+//! The states in which the queue is swept.
+
+use super::killed::{self, Deed};
+use super::{Long, Short, closed, waited};
+use crate::sweep::catalogue::Entry;
+use crate::sweep::scenario::Scenario;
+
+type Bytes = [u64; 16];
+
+pub(in super::super) const ENTRIES: &[Entry] = &[
+    Entry::new("queue put u64", "empty", || killed::put::<u64>(3, 0, &[])),
+    Entry::new("queue put u64", "two items", || killed::put::<u64>(4, 0, &[1, 2])),
+    Entry::new("queue put u64", "last place", || killed::put::<u64>(3, 0, &[1, 2])),
+    Entry::new("queue put u64", "wrap, capacity 3", || killed::put::<u64>(3, 5, &[1])),
+    Entry::new("queue put u64", "wrap, capacity 1", || killed::put::<u64>(1, 3, &[])),
+    Entry::new("queue get u64", "two items", || killed::get::<u64>(3, 0, &[1, 2])),
+    Entry::new("queue get u64", "full", || killed::get::<u64>(3, 0, &[1, 2, 3])),
+    Entry::new("queue get u64", "wrap, capacity 3", || killed::get::<u64>(3, 5, &[1, 2])),
+    Entry::new("queue get u64", "wrap, capacity 1", || killed::get::<u64>(1, 3, &[1])),
+    Entry::new("queue try_put u64", "full", || {
+        killed::in_vain::<u64>(2, &[1, 2], killed::try_put_item)
+    }),
+    Entry::new("queue put_timeout u64", "full, sleeps", || {
+        killed::in_vain::<u64>(2, &[1, 2], killed::put_timeout_item)
+    }),
+    Entry::new("queue try_get u64", "empty", || {
+        killed::in_vain::<u64>(2, &[], killed::try_get_item)
+    }),
+    Entry::new("queue get_timeout u64", "empty, sleeps", || {
+        killed::in_vain::<u64>(2, &[], killed::get_timeout_item)
+    }),
+    Entry::new("queue put u64", "earlier death in put", || {
+        killed::double::<u64>(Deed::Put, Deed::Put, 3, &[1])
+    }),
+    Entry::new("queue get u64", "earlier death in put", || {
+        killed::double::<u64>(Deed::Put, Deed::Get, 3, &[1])
+    }),
+    Entry::new("queue put u64", "earlier death in get", || {
+        killed::double::<u64>(Deed::Get, Deed::Put, 3, &[1, 2])
+    }),
+    Entry::new("queue get u64", "earlier death in get", || {
+        killed::double::<u64>(Deed::Get, Deed::Get, 3, &[1, 2, 3])
+    }),
+    Entry::new("queue put u64", "waiter asleep in get", || waited::in_get::<u64>(2)),
+    Entry::new("queue get u64", "waiter asleep in put", || waited::in_put::<u64>(&[1, 2])),
+    Entry::new("queue put u64", "waiter asleep in get for long", || {
+        waited::in_get::<u64>(2).map(Scenario::grown_old)
+    }),
+    Entry::new("queue get u64", "waiter asleep in put for long", || {
+        waited::in_put::<u64>(&[1, 2]).map(Scenario::grown_old)
+    }),
+    Entry::new("queue close", "two items", || closed::with_items::<u64>(&[1, 2])),
+    Entry::new("queue close", "waiter asleep in get", closed::in_get::<u64>),
+    Entry::new("queue close", "waiter asleep in put", || closed::in_put::<u64>(&[1, 2])),
+    Entry::new("queue put 128 B", "two items", || killed::put::<Bytes>(3, 4, &[1, 2])),
+    Entry::new("queue get 128 B", "two items", || killed::get::<Bytes>(3, 4, &[1, 2])),
+    Entry::new("queue get 128 B", "earlier death in get", || {
+        killed::double::<Bytes>(Deed::Get, Deed::Get, 3, &[1, 2, 3])
+    }),
+    Entry::new("queue get 128 B", "waiter asleep in put", || waited::in_put::<Bytes>(&[1, 2])),
+    Entry::new("queue put String", "in the slot", || killed::put::<Short>(3, 4, &[1, 2])),
+    Entry::new("queue get String", "in the slot", || killed::get::<Short>(3, 4, &[1, 2])),
+    Entry::new("queue put String", "in a block", || killed::put::<Long>(3, 4, &[1, 2])),
+    Entry::new("queue get String", "in a block", || killed::get::<Long>(3, 4, &[1, 2])),
+    Entry::new("queue put String", "in a block, earlier death in put", || {
+        killed::double::<Long>(Deed::Put, Deed::Put, 3, &[1])
+    }),
+    Entry::new("queue get String", "in a block, earlier death in get", || {
+        killed::double::<Long>(Deed::Get, Deed::Get, 3, &[1, 2, 3])
+    }),
+    Entry::new("queue put String", "in a block, waiter asleep in get", || {
+        waited::in_get::<Long>(2)
+    }),
+];

@@ -1,0 +1,147 @@
+//! The victim: a child that is led through one operation instruction by instruction.
+
+use std::io;
+
+use super::board::Board;
+use super::child::{Child, End, wait};
+use super::marker::{self, Code, Next};
+use super::scenario::Part;
+
+/// A traced child, stopped.
+#[derive(Debug)]
+pub(super) struct Victim {
+    child: Child,
+}
+
+/// A place in the victim's operation: so many system calls, and then so many instructions.
+///
+/// Counting calls first keeps the place where it is when a run is a little longer or shorter
+/// before them: an operation that reads numbers from /proc goes through as many digits as they
+/// have. And it is much faster than stepping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The same place in instructions from the beginning, in the run that found it.
+    pub(super) k: u32,
+    pub(super) calls: u32,
+    pub(super) since: u32,
+}
+
+impl Place {
+    /// A place that is reached by stepping alone.
+    pub(super) fn after(k: u32) -> Self {
+        Self { k, calls: 0, since: k }
+    }
+}
+
+/// Where the victim stands after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Inside,
+    /// The operation has returned.
+    Returned,
+}
+
+impl Victim {
+    /// Forks a child that prepares, and stops it before the first instruction of its operation.
+    pub(super) fn start(board: &Board, part: &Part) -> Result<Self, String> {
+        let child = Child::fork(board, || {
+            let mut operate = part();
+            trace_me().map_err(|error| format!("PTRACE_TRACEME: {error}"))?;
+            marker::stop();
+            operate();
+            marker::stop();
+            Ok(())
+        });
+        let child = child.map_err(|error| format!("fork: {error}"))?;
+        match wait(child.pid()).map_err(|error| format!("waitpid: {error}"))? {
+            status if is_stop(status, libc::SIGSTOP) => {}
+            _ => return Err(format!("the victim ended before its operation: {}", board.text())),
+        }
+        let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD;
+        let options =
+            std::ptr::without_provenance_mut::<libc::c_void>(usize::try_from(options).unwrap_or(0));
+        // SAFETY: the request takes its options by value.
+        let set = unsafe {
+            let none = std::ptr::null_mut::<libc::c_void>();
+            libc::ptrace(libc::PTRACE_SETOPTIONS, child.pid(), none, options)
+        };
+        match set {
+            0 => Ok(Self { child }),
+            _ => Err(format!("PTRACE_SETOPTIONS: {}", io::Error::last_os_error())),
+        }
+    }
+
+    /// One instruction further.
+    pub(super) fn step(&self) -> Result<Step, String> {
+        self.resume(libc::PTRACE_SINGLESTEP, libc::SIGTRAP)
+    }
+
+    /// To `place`, or to the end of the operation if that comes first.
+    pub(super) fn go_to(&self, place: Place) -> Result<(u32, Step), String> {
+        // Each call is a stop at its entry and one when it is done.
+        for _ in 0..place.calls * 2 {
+            if self.resume(libc::PTRACE_SYSCALL, libc::SIGTRAP | CALL)? == Step::Returned {
+                return Ok((place.k, Step::Returned));
+            }
+        }
+        let (done, step) = self.step_by(place.since)?;
+        Ok((place.k - place.since + done, step))
+    }
+
+    /// To the end of the operation.
+    pub(super) fn finish(&self) -> Result<Step, String> {
+        self.resume(libc::PTRACE_CONT, libc::SIGTRAP)
+    }
+
+    /// `count` instructions further, or to the end of the operation; tells how many were done.
+    fn step_by(&self, count: u32) -> Result<(u32, Step), String> {
+        for done in 0..count {
+            if self.step()? == Step::Returned {
+                return Ok((done, Step::Returned));
+            }
+        }
+        Ok((count, Step::Inside))
+    }
+
+    /// What its next instruction can do.
+    pub(super) fn next(&self, code: &mut Code) -> Next {
+        code.next(self.child.pid())
+    }
+
+    pub(super) fn kill(self) -> Result<End, String> {
+        self.child.kill().map_err(|error| format!("kill: {error}"))
+    }
+
+    /// Has the victim go on until it stops by `signal`, or at its end.
+    fn resume(&self, request: libc::c_uint, signal: libc::c_int) -> Result<Step, String> {
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: the request reads and writes no memory of ours; signal 0 is delivered.
+        if unsafe { libc::ptrace(request, self.child.pid(), nothing, nothing) } != 0 {
+            return Err(format!("ptrace: {}", io::Error::last_os_error()));
+        }
+        match wait(self.child.pid()).map_err(|error| format!("waitpid: {error}"))? {
+            status if is_stop(status, signal) => Ok(Step::Inside),
+            status if is_stop(status, libc::SIGSTOP) => Ok(Step::Returned),
+            status if libc::WIFSTOPPED(status) => {
+                Err(format!("the victim got signal {}", libc::WSTOPSIG(status)))
+            }
+            status => Err(format!("the victim ended by itself, wait status {status:#x}")),
+        }
+    }
+}
+
+/// Marks a stop at a system call (`PTRACE_O_TRACESYSGOOD`).
+const CALL: libc::c_int = 0x80;
+
+fn is_stop(status: libc::c_int, signal: libc::c_int) -> bool {
+    libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == signal
+}
+
+fn trace_me() -> io::Result<()> {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: asks to be traced by the parent; no memory is involved.
+    match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, nothing, nothing) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,23 @@
+//! The sweep tool as others run it: its own test, and its options.
+
+use std::process::{Command, Output};
+
+fn sweep(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sweep")).args(arguments).output().expect("the tool starts")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn each_deliberate_fault_turns_the_sweep_red_and_the_sound_twin_is_green() {
+    let output = sweep(&["--self-test"]);
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn a_name_that_no_operation_has_is_a_usage_error() {
+    let output = sweep(&["--only", "no such operation"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+}
