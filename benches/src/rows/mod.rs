@@ -5,7 +5,10 @@ mod process;
 mod queue;
 mod raw;
 mod round_trip;
+mod rwlock;
+mod signals;
 mod value;
+mod waiting;
 
 use crate::figure::Figure;
 
@@ -17,8 +20,17 @@ pub fn early() {
 /// All rows, in the order of the table.
 #[must_use]
 pub fn all() -> Vec<Figure> {
-    [lock::rows(), queue::rows(), round_trip::rows(), value::rows(), process::rows()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        lock::rows(),
+        rwlock::rows(),
+        signals::rows(),
+        queue::rows(),
+        round_trip::rows(),
+        value::rows(),
+        process::rows(),
+        waiting::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -4,6 +4,21 @@ mod atomic;
 #[doc(hidden)]
 pub mod raw;
 
+#[doc(hidden)]
+pub mod barrier;
+#[doc(hidden)]
+pub mod condvar;
+#[doc(hidden)]
+pub mod event;
+#[doc(hidden)]
+pub mod once;
+#[doc(hidden)]
+pub mod rlock;
+#[doc(hidden)]
+pub mod rwlock;
+#[doc(hidden)]
+pub mod semaphore;
+
 #[cfg(not(crossproc_loom))]
 #[doc(hidden)]
 pub mod acquire;
@@ -14,7 +29,8 @@ mod guard;
 #[cfg(not(crossproc_loom))]
 mod lock;
 #[cfg(not(crossproc_loom))]
-mod shared;
+#[doc(hidden)]
+pub mod shared;
 
 #[cfg(not(crossproc_loom))]
 pub use crossproc_sys::clock::Deadline;

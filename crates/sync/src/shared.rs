@@ -1,5 +1,6 @@
 //! What every handle of this crate has: words in a segment, and the object that keeps them there.
 
+use core::fmt;
 use core::mem;
 use core::ptr::NonNull;
 
@@ -15,7 +16,7 @@ use crate::acquire::Me;
 ///
 /// The type consists of atomics only, so that any bytes are a valid value and all processes may
 /// reach it at once. It is aligned to 128 bytes at most.
-pub(crate) unsafe trait Words: Sized + 'static {
+pub unsafe trait Words: Sized + 'static {
     /// Kind and layout version of the objects that hold it.
     const SHAPE: Shape;
     /// Bytes of a body that holds it, without what may follow.
@@ -28,7 +29,7 @@ pub(crate) unsafe trait Words: Sized + 'static {
 ///
 /// `words` points to the beginning of the body of `object`, which is at least as long as `W`, and
 /// stays mapped while `object` lives.
-pub(crate) struct Shared<W> {
+pub struct Shared<W> {
     words: NonNull<W>,
     me: Me,
     spin: Spin,
@@ -44,13 +45,21 @@ unsafe impl<W: Words> Sync for Shared<W> {}
 impl<W: Words> Shared<W> {
     /// Makes one without a name in `segment`. `bytes` of the body follow the words; all are
     /// zeroed before `init`.
-    pub(crate) fn new_in(segment: &Segment, bytes: usize, init: impl FnOnce(&W)) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::construct`].
+    pub fn new_in(segment: &Segment, bytes: usize, init: impl FnOnce(&W)) -> Result<Self> {
         let bytes = Self::total(segment, bytes)?;
         segment.construct(None, &W::SHAPE, bytes, Self::filled(init)).and_then(Self::over)
     }
 
     /// As [`Shared::new_in`], with a name.
-    pub(crate) fn create(
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::construct`].
+    pub fn create(
         segment: &Segment,
         name: &str,
         bytes: usize,
@@ -60,12 +69,21 @@ impl<W: Words> Shared<W> {
         segment.construct(Some(name), &W::SHAPE, bytes, Self::filled(init)).and_then(Self::over)
     }
 
-    pub(crate) fn open(segment: &Segment, name: &str) -> Result<Self> {
+    /// Opens the one called `name`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::find`].
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
         segment.find(name, &W::SHAPE).and_then(Self::over)
     }
 
     /// Opens the one called `name`, or makes it; the flag says that it was made.
-    pub(crate) fn open_or_create(
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::find_or_construct`].
+    pub fn open_or_create(
         segment: &Segment,
         name: &str,
         bytes: usize,
@@ -98,47 +116,74 @@ impl<W: Words> Shared<W> {
         Ok(Self { words: object.body().cast(), me, spin: Spin::new(), object })
     }
 
+    /// The words.
     #[inline]
-    pub(crate) fn words(&self) -> &W {
+    pub fn words(&self) -> &W {
         // SAFETY: by the type invariant; any bytes are a valid `W`.
         unsafe { self.words.as_ref() }
     }
 
+    /// What follows the words in the body, as whole `T`s.
+    pub fn rest<T: Words>(&self) -> &[T] {
+        let offset = W::BYTES.next_multiple_of(align_of::<T>());
+        let count = self.object.body_bytes().saturating_sub(offset) / size_of::<T>();
+        if count == 0 {
+            return &[];
+        }
+        // SAFETY: `offset` lies inside the body, since something follows it there.
+        let first = unsafe { self.object.body().add(offset) }.cast::<T>();
+        // SAFETY: `count` of them fit into the body behind it; any bytes are a valid `T`, and the
+        // object lives as long as `self`.
+        unsafe { core::slice::from_raw_parts(first.as_ptr(), count) }
+    }
+
+    /// Who this process is in the segment.
     #[inline]
-    pub(crate) fn me(&self) -> Me {
+    pub fn me(&self) -> Me {
         self.me
     }
 
+    /// How long this handle spins before it sleeps.
     #[inline]
-    pub(crate) fn spin(&self) -> &Spin {
+    pub fn spin(&self) -> &Spin {
         &self.spin
     }
 
+    /// The segment that it lies in.
     #[inline]
-    pub(crate) fn segment(&self) -> &Segment {
+    pub fn segment(&self) -> &Segment {
         self.object.segment()
     }
 
-    pub(crate) fn name(&self) -> Option<&str> {
+    /// The name, if it has one.
+    pub fn name(&self) -> Option<&str> {
         self.object.name()
     }
 
     /// Keeps this process a member of the segment until it ends, if this is the last handle: for
     /// a claim that outlives its handle, such as a leaked guard. Without members its owner would
     /// be dead to all others.
-    pub(crate) fn stay_if_last(&self) {
+    pub fn stay_if_last(&self) {
         if self.object.is_last() {
             mem::forget(self.object.segment().clone());
         }
     }
 
-    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// As a ticket, on the way to another process only.
+    ///
+    /// # Errors
+    ///
+    /// Those of the object.
+    pub fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.object.serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Self, D::Error> {
+    /// From a ticket, on the way from another process only.
+    ///
+    /// # Errors
+    ///
+    /// Those of the object.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Object::deserialize(&W::SHAPE, deserializer)
             .and_then(|object| Self::over(object).map_err(serde::de::Error::custom))
     }
@@ -148,5 +193,11 @@ impl<W> Clone for Shared<W> {
     fn clone(&self) -> Self {
         // INVARIANT: the same object.
         Self { words: self.words, me: self.me, spin: Spin::new(), object: self.object.clone() }
+    }
+}
+
+impl<W> fmt::Debug for Shared<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("object", &self.object).finish_non_exhaustive()
     }
 }

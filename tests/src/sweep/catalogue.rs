@@ -1,9 +1,16 @@
 //! All operations and states that are swept.
 
+mod barrier;
+mod condvar;
+mod event;
 mod lock;
 mod object;
+mod once;
 mod queue;
+mod rlock;
+mod rwlock;
 mod segment;
+mod semaphore;
 mod value;
 
 use std::os::fd::AsFd;
@@ -48,7 +55,21 @@ impl Entry {
 /// Every entry, in the order of the report.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
-    [segment::ENTRIES, object::ENTRIES, lock::ENTRIES, value::ENTRIES, queue::ENTRIES].concat()
+    [
+        segment::ENTRIES,
+        object::ENTRIES,
+        lock::ENTRIES,
+        rlock::ENTRIES,
+        rwlock::ENTRIES,
+        semaphore::ENTRIES,
+        condvar::ENTRIES,
+        event::ENTRIES,
+        barrier::ENTRIES,
+        once::ENTRIES,
+        value::ENTRIES,
+        queue::ENTRIES,
+    ]
+    .concat()
 }
 
 /// A small anonymous segment, with the harness as a member, and its bytes.

@@ -1,0 +1,1 @@
+//! A barrier: processes that wait for each other.

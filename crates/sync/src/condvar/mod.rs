@@ -1,0 +1,1 @@
+//! A condition variable, beside a lock.

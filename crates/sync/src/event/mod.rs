@@ -1,0 +1,1 @@
+//! An event: a flag that processes wait for.

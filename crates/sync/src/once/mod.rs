@@ -1,0 +1,1 @@
+//! Something that is done once.

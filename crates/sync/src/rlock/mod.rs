@@ -1,0 +1,1 @@
+//! A lock that its owner may lock again.

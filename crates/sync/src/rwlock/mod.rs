@@ -1,0 +1,1 @@
+//! A lock with many readers or one writer.

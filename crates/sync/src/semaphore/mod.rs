@@ -1,0 +1,1 @@
+//! Semaphores: permits that come back when their holder dies.

@@ -1,0 +1,5 @@
+//! Something that is done once.
+
+use super::Entry;
+
+pub(super) const ENTRIES: &[Entry] = &[];
