@@ -3,6 +3,8 @@
 
 crossproc::test_init!();
 
+#[path = "locks/deadlock.rs"]
+mod deadlock;
 #[path = "locks/excluding.rs"]
 mod excluding;
 #[path = "locks/killed.rs"]

@@ -37,7 +37,7 @@ use crate::{member, names, wait};
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"crossprc");
 
 /// The format of segments. A change of any layout below raises it.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Segments larger than this are refused.
 pub(crate) const MOST_BYTES: usize = 255 << 30;

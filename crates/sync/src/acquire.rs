@@ -5,13 +5,13 @@
 //! only, mark the word, sleep on that exact word, look again; ask after the owner when a slice has
 //! passed or a death was told.
 
-use core::cell::Cell;
 use core::mem;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Acquire;
+use std::io::Write as _;
 
-use crossproc_segment::wait::{Blocker, Rest, Sleeper, Spin};
+use crossproc_segment::wait::{Blocker, Rest, Sleeper, Spin, deadlocks, thread_token};
 use crossproc_segment::{MemberId, Object, Segment};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::futex;
@@ -70,30 +70,6 @@ impl Me {
         // ORDERING: acquire side of *joined* in `Segment::me`.
         MemberId::new(word.load(Acquire))
     }
-}
-
-/// A number that no other thread of this process has: the first call of a thread draws it.
-///
-/// A forked child has its parent's numbers; its member id is another.
-#[inline]
-fn thread_token() -> u32 {
-    thread_local! {
-        static TOKEN: Cell<u32> = const { Cell::new(0) };
-    }
-    match TOKEN.get() {
-        0 => draw_token(&TOKEN),
-        token => token,
-    }
-}
-
-#[cold]
-fn draw_token(token: &'static std::thread::LocalKey<Cell<u32>>) -> u32 {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let drawn = LAST.fetch_add(1, Relaxed).wrapping_add(1);
-    // After 2^32 threads: 0 means that there is none yet.
-    let drawn = if drawn == 0 { draw_token(token) } else { drawn };
-    token.set(drawn);
-    drawn
 }
 
 /// Acquires the lock; sleeps while others hold it, until `deadline`.
@@ -217,6 +193,7 @@ fn wait(
 ) -> Result<News, LockFailure> {
     let mut sleeper = Sleeper::new(segment, deadline);
     let mut rest = Rest::Look;
+    let mut unreported = cfg!(debug_assertions);
     loop {
         sleeper.arm(lock.futex(), Blocker::Owner);
         let seen = match settle(lock.claim(me, true)) {
@@ -226,6 +203,9 @@ fn wait(
         if rest != Rest::Look && succeed(lock, segment, me, seen) {
             return Ok(News::Died);
         }
+        if rest == Rest::Ask && unreported {
+            unreported = !report_deadlock(segment);
+        }
         // Also before leaving: the wake that came last may have been this thread's.
         let Some(word) = lock.announce(seen) else { continue };
         if rest == Rest::TimedOut {
@@ -233,6 +213,18 @@ fn wait(
         }
         rest = sleeper.sleep(lock.futex(), word.bits());
     }
+}
+
+/// In debug builds: says so if this thread is in a deadlock with others of any process, whose last
+/// one to fall asleep is the one that finds it.
+#[cold]
+fn report_deadlock(segment: &Segment) -> bool {
+    let mine = deadlocks(&[segment]).into_iter().find(|cycle| cycle.is_mine(segment));
+    if let Some(cycle) = &mine {
+        // In one piece: the others of the ring say the same.
+        let _ = std::io::stderr().write_all(format!("crossproc: {cycle}\n").as_bytes());
+    }
+    mine.is_some()
 }
 
 /// Takes the lock over if the owner that `seen` names is dead.

@@ -194,6 +194,15 @@ impl Segment {
         named.into_iter().filter_map(described).collect()
     }
 
+    /// Begin, end and name of each named object: a snapshot, for tools.
+    pub(crate) fn object_spans(&self) -> Vec<(u64, u64, String)> {
+        let span = |entry: Listed| {
+            let (offset, length) = self.arena().resolve(entry.reference)?;
+            Some((offset, offset.saturating_add(length), entry.name.to_string()))
+        };
+        self.directory().list().into_iter().filter_map(span).collect()
+    }
+
     /// The header of the object that `reference` names, and the bytes of its body, both bounded by
     /// the block.
     fn object_at(&self, reference: u64) -> Option<(&ObjectHeader, usize)> {

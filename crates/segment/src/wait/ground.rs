@@ -2,13 +2,16 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::raw::{Blocker, Table, Target};
 use crate::member;
 use crate::{MemberId, Segment};
+
+/// Behind a word that names its owner: the owner's thread, `id << 32 | thread`, if it is known.
+const HOLDER_OFFSET: u64 = 8;
 
 /// The parts of a segment that the look-out works on, for one member.
 ///
@@ -79,17 +82,32 @@ impl<'s> Ground<'s> {
     /// The word of `target`, as it is now. `None` if `target`, which is read from shared memory,
     /// does not name a word of the segment.
     pub(crate) fn word_at(&self, target: Target) -> Option<u32> {
-        let offset = usize::try_from(target.offset()).ok()?;
-        let inside = offset.checked_add(size_of::<AtomicU32>()).is_some_and(|end| end <= self.len);
-        if !inside || offset % align_of::<AtomicU32>() != 0 {
+        let at = self.place::<AtomicU32>(target.offset())?;
+        // SAFETY: `place` gives what lies in the mapping and is aligned; only ever accessed
+        // atomically.
+        let word = unsafe { at.as_ref() };
+        // ORDERING: acquire: feeds the comparison with the dead.
+        Some(word.load(Acquire))
+    }
+
+    /// The thread of `owner` that holds what `target` names, as written behind its word. `None` if
+    /// nothing is written there, or somebody else.
+    pub(crate) fn holder_at(&self, target: Target, owner: MemberId) -> Option<u32> {
+        let at = self.place::<AtomicU64>(target.offset().checked_add(HOLDER_OFFSET)?)?;
+        // SAFETY: as in `word_at`.
+        let holder = unsafe { at.as_ref() }.load(Relaxed);
+        #[expect(clippy::cast_possible_truncation, reason = "the thread is the low half")]
+        (holder >> 32 == u64::from(owner.get())).then_some(holder as u32)
+    }
+
+    fn place<T>(&self, offset: u64) -> Option<NonNull<T>> {
+        let offset = usize::try_from(offset).ok()?;
+        let inside = offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.len);
+        if !inside || offset % align_of::<T>() != 0 {
             return None;
         }
         // SAFETY: `offset` was just checked to lie in the mapping.
-        let word = unsafe { self.base.add(offset) };
-        // SAFETY: aligned, four bytes inside the mapping, and only ever accessed atomically.
-        let word = unsafe { word.cast::<AtomicU32>().as_ref() };
-        // ORDERING: acquire: feeds the comparison with the dead.
-        Some(word.load(Acquire))
+        Some(unsafe { self.base.add(offset) }.cast())
     }
 }
 

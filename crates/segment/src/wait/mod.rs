@@ -18,6 +18,8 @@
 //! | `lookout` | the watch: who has died, and whom that concerns |
 //! | `events` | what the kernel reports of the segment's file |
 //! | `ground` | what waiting needs of a segment |
+//! | `graph` | who waits for whom: for tools, and to name a deadlock |
+//! | `thread` | which thread of its process a sleeper is |
 //! | `port` | the kernel's part in waking, or the model checker's |
 //!
 //! # Cost
@@ -32,6 +34,8 @@ mod block;
 mod eventcount;
 #[cfg(not(crossproc_loom))]
 mod events;
+#[cfg(not(crossproc_loom))]
+mod graph;
 #[cfg(not(crossproc_loom))]
 mod ground;
 #[cfg(not(crossproc_loom))]
@@ -53,14 +57,20 @@ mod slices;
 mod spin;
 #[cfg(all(test, not(crossproc_loom)))]
 mod tests;
+#[cfg(not(crossproc_loom))]
+mod thread;
 
 #[cfg(not(crossproc_loom))]
 pub(crate) use block::bury;
 #[cfg(not(crossproc_loom))]
 pub use block::{Look, block_on};
 pub use eventcount::{Epoch, EventCount};
+#[cfg(not(crossproc_loom))]
+pub use graph::{Cycle, Owner, Sleeping, Waiter, deadlocks, waiters};
 pub use raw::Blocker;
 #[cfg(not(crossproc_loom))]
 pub use sleeper::{Rest, Sleeper};
 #[cfg(not(crossproc_loom))]
 pub use spin::Spin;
+#[cfg(not(crossproc_loom))]
+pub use thread::thread_token;

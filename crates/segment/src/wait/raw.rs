@@ -13,6 +13,7 @@
 //! |    128 |    4 | `looks`        | sleepers          | slices that have ended              |
 //! |    136 |    8 | `seen`         | sleepers          | `tick`: 32, and since when, ms: 32  |
 //! |    256 | 16 each | `records`   | see below         | [`RECORDS`] of them                 |
+//! | 131328 |  4 each | `threads`   | its record's owner | which of its threads sleeps        |
 //!
 //! A record belongs to a sleeping *thread*:
 //!
@@ -224,6 +225,7 @@ pub struct Table {
     duty: Duty,
     pace: Looks,
     records: [Record; RECORDS],
+    threads: [AtomicU32; RECORDS],
 }
 
 #[cfg(not(crossproc_loom))]
@@ -232,7 +234,8 @@ const _: () = {
     assert!(size_of::<Record>() == 16 && offset_of!(Record, target) == 8);
     assert!(offset_of!(Duty, records_used) == 24 && offset_of!(Looks, seen) == 8);
     assert!(offset_of!(Table, pace) == 128 && offset_of!(Table, records) == 256);
-    assert!(size_of::<Table>() == 256 + 16 * RECORDS && align_of::<Table>() == 128);
+    assert!(offset_of!(Table, threads) == 256 + 16 * RECORDS);
+    assert!(size_of::<Table>() == 256 + 20 * RECORDS && align_of::<Table>() == 128);
 };
 
 impl Table {
@@ -248,16 +251,25 @@ impl Table {
         self.duty.members_used.load(Acquire) as usize
     }
 
-    /// Claims a record for a thread of `me`, from `hint` on.
-    pub(crate) fn claim(&self, me: MemberId, hint: usize) -> Option<usize> {
+    /// Claims a record for the thread of `me` that `thread` stands for, from `hint` on.
+    pub(crate) fn claim(&self, me: MemberId, thread: u32, hint: usize) -> Option<usize> {
         let hint = hint % RECORDS;
         let mut order = (hint..RECORDS).chain(0..hint);
         let index = order.find(|&index| {
             let record = &self.records[index];
             record.owner.load(Relaxed) == 0 && record.claim(0, me)
         })?;
+        // Relaxed, and before `target` is set: for tools, which look at a graph twice.
+        self.threads[index].store(thread, Relaxed);
         widen(&self.duty.records_used, index);
         Some(index)
+    }
+
+    /// The member and the thread that have a record, while they do.
+    pub(crate) fn sleeper(&self, index: usize) -> Option<(MemberId, u32)> {
+        // ORDERING: acquire side of *claimed*.
+        let member = MemberId::new(self.records.get(index)?.owner.load(Acquire))?;
+        Some((member, self.threads[index].load(Relaxed)))
     }
 
     /// Vacates a record.

@@ -13,6 +13,7 @@ use super::ground::Ground;
 use super::lookout::{Tick, Watch};
 use super::raw::{Blocker, Target};
 use super::slices::Slices;
+use super::thread::thread_token;
 use crate::Segment;
 
 /// Why a sleep ended, and what the sleeper is to do now.
@@ -197,7 +198,7 @@ impl<'s> Sleeper<'s> {
             /// The record that this thread had last: free, most likely.
             static HINT: Cell<usize> = const { Cell::new(0) };
         }
-        let claimed = self.ground.waits.claim(self.ground.me, HINT.get());
+        let claimed = self.ground.waits.claim(self.ground.me, thread_token(), HINT.get());
         if let Some(index) = claimed {
             HINT.set(index);
             self.place = Some(Place { index, target: Target::default(), kicks: 0 });

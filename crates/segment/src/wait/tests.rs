@@ -32,7 +32,7 @@ fn ground(segment: &Segment) -> Ground<'_> {
 
 /// A recorded sleeper on [`WORD`]; returns its record.
 fn sleeper(ground: &Ground<'_>, blocker: Blocker) -> usize {
-    let index = ground.waits.claim(ground.me, 0).expect("a record is free");
+    let index = ground.waits.claim(ground.me, 1, 0).expect("a record is free");
     let word = &ground.members.entries[WORD].pid;
     let _ = ground.waits.record(index).arm(ground.target(word, blocker));
     index
@@ -49,14 +49,14 @@ fn a_burial_kicks_those_whom_it_concerns_and_strikes_the_dead_out() {
     ground.members.entries[7].id.store(dead().get(), SeqCst);
     let (of_owner, of_anyone) =
         (sleeper(&ground, Blocker::Owner), sleeper(&ground, Blocker::Anyone));
-    let of_the_dead = ground.waits.claim(dead(), 0).expect("a record is free");
+    let of_the_dead = ground.waits.claim(dead(), 1, 0).expect("a record is free");
 
     // The word belongs to a living member.
     ground.members.entries[WORD].pid.store(ground.me.get() | 1 << 31, SeqCst);
     lookout::bury(&ground, &[dead()], None);
     assert_eq!((kicks(&ground, of_owner), kicks(&ground, of_anyone)), (0, 1));
     assert_eq!(ground.member_at(7), None);
-    assert_eq!(ground.waits.claim(ground.me, of_the_dead), Some(of_the_dead), "it was vacated");
+    assert_eq!(ground.waits.claim(ground.me, 1, of_the_dead), Some(of_the_dead), "it was vacated");
 
     // The word belongs to the dead by now; flags in the high bits do not matter.
     ground.members.entries[WORD].pid.store(dead().get() | 1 << 31, SeqCst);
@@ -95,7 +95,7 @@ fn other_file() -> &'static OwnedFd {
 fn a_record_that_points_outside_the_segment_harms_nobody() {
     let segment = segment();
     let ground = ground(&segment);
-    let index = ground.waits.claim(ground.me, 0).expect("a record is free");
+    let index = ground.waits.claim(ground.me, 1, 0).expect("a record is free");
     let end = segment.size() as u64;
     for offset in [end, end + 4096, !3] {
         let target = Target::new(offset, Blocker::Owner);
@@ -153,9 +153,10 @@ fn only_the_post_of_a_dead_or_stopped_watch_is_taken() {
 fn every_record_can_be_claimed_and_none_twice() {
     let segment = segment();
     let ground = ground(&segment);
-    let mut claimed: Vec<_> = core::iter::from_fn(|| ground.waits.claim(ground.me, 100)).collect();
+    let mut claimed: Vec<_> =
+        core::iter::from_fn(|| ground.waits.claim(ground.me, 1, 100)).collect();
     claimed.sort_unstable();
     assert!(claimed.iter().copied().eq(0..raw::RECORDS));
     ground.waits.release(17, ground.me);
-    assert_eq!(ground.waits.claim(ground.me, 9000), Some(17));
+    assert_eq!(ground.waits.claim(ground.me, 1, 9000), Some(17));
 }
