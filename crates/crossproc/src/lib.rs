@@ -16,7 +16,10 @@ pub use crossproc_process::{
     Args, Builder, JoinError, JoinHandle, Process, cpu_count, current_name, init, parent, spawn,
     test_init,
 };
-pub use crossproc_queue::{GetError, PutError, Queue, TryGetError, TryPutError};
+pub use crossproc_queue::{GetError, PutError, Queue, Space, TryGetError, TryPutError};
+pub use crossproc_segment::wait::{
+    Cycle, TooMany, WaitFd, Waitable, Waiter, deadlocks, wait_any, wait_any_deadline, waiters,
+};
 pub use crossproc_segment::{MemberId, MemberInfo, ObjectInfo, Segment, SegmentOptions};
 pub use crossproc_sync::{
     Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,

@@ -3,5 +3,6 @@
 pub use crate::{
     Failure, GetError, JoinError, JoinHandle, Lock, LockError, Message, Pod, Process, PutError,
     Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
+    wait_any,
 };
 pub use serde::{Deserialize, Serialize};

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossproc_message::{self as message, Message};
+use crossproc_segment::wait::{Look, Source, Waitable};
 use crossproc_sys::clock::Deadline;
 
 use crate::error::JoinError;
 use crate::reaper;
-use crate::running::{Running, SIGKILL};
+use crate::running::{RUNS, Running, SIGKILL};
 use crate::wire::{self, Incoming, Reply};
 
 const SIGINT: i32 = 2;
@@ -324,6 +325,18 @@ impl<R: Message> JoinHandle<R> {
 impl<R> AsFd for JoinHandle<R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.running.as_fd()
+    }
+}
+
+/// Ready when the process has ended. A thread of this process, started when it is first needed,
+/// wakes the waiter.
+impl<R> Waitable for JoinHandle<R> {
+    fn is_ready(&self, _look: Look) -> bool {
+        self.running.has_ended()
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source::Local(self.running.end_word(), RUNS)
     }
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod builder;
 mod child;
 mod current;
+mod ends;
 mod error;
 mod function;
 mod handle;

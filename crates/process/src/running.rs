@@ -5,17 +5,25 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use crossproc_sys::clock::Deadline;
-use crossproc_sys::fork;
 use crossproc_sys::pidfd::{Exit, PidFd};
+use crossproc_sys::{fork, futex};
 use parking_lot::Mutex;
 
+use crate::ends;
 use crate::error::Who;
 use crate::wire::{self, Incoming, Reply};
 
 /// "No child processes".
 const ECHILD: i32 = 10;
+
+/// In [`Running::end_word`].
+pub(crate) const RUNS: u32 = 0;
+const ENDED: u32 = 1;
 
 /// The signal that cannot be caught.
 pub(crate) const SIGKILL: i32 = 9;
@@ -32,6 +40,10 @@ pub(crate) struct Running {
     /// The process that started it, among its own forks: only that one is its parent.
     starter: u32,
     status: Mutex<Status>,
+    /// 1 once a watcher has seen the end; see `ends`.
+    end: AtomicU32,
+    /// Whether a watcher was told to look out for the end.
+    is_watched: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +56,16 @@ enum Status {
 impl Running {
     pub(crate) fn new(who: Who, pidfd: PidFd, socket: OwnedFd, daemon: bool) -> Self {
         let starter = fork::incarnation();
-        Self { who, pidfd, socket, daemon, starter, status: Mutex::new(Status::Runs) }
+        Self {
+            who,
+            pidfd,
+            socket,
+            daemon,
+            starter,
+            status: Mutex::new(Status::Runs),
+            end: AtomicU32::new(RUNS),
+            is_watched: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn who(&self) -> &Who {
@@ -71,6 +92,23 @@ impl Running {
     pub(crate) fn has_ended(&self) -> bool {
         // An error leaves the question open: the process counts as running.
         self.reap(false).unwrap_or(false)
+    }
+
+    /// A word that holds [`RUNS`] until a watcher has seen the process end, and is woken then.
+    pub(crate) fn end_word(self: &Arc<Self>) -> &AtomicU32 {
+        // Relaxed: a second watcher would do no harm. Where none is to be had, sleepers look by
+        // themselves now and then.
+        if !self.is_watched.swap(true, Relaxed) && ends::tell(self).is_err() {
+            self.is_watched.store(false, Relaxed);
+        }
+        &self.end
+    }
+
+    /// Wakes all who wait for the end.
+    pub(crate) fn tell_end(&self) {
+        // Relaxed: whoever is woken asks the kernel.
+        self.end.store(ENDED, Relaxed);
+        futex::wake(&self.end, u32::MAX);
     }
 
     /// How it ended, if it has and if that is known.

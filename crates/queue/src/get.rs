@@ -192,8 +192,11 @@ impl<T: Message> Queue<T> {
         }
         answer.unwrap_or(Err(NoItem::Empty)).map_err(TryGetError::from)
     }
+}
 
-    fn repair_head(&self) -> bool {
+impl<T> Queue<T> {
+    /// Ends the claim at this end if its owner is dead; whether it was so.
+    pub(crate) fn repair_head(&self) -> bool {
         self.ring.repair_head(|id| self.segment().alive(id))
     }
 }

@@ -27,6 +27,8 @@ mod queue;
 #[cfg(not(crossproc_loom))]
 mod scratch;
 #[cfg(not(crossproc_loom))]
+mod waitable;
+#[cfg(not(crossproc_loom))]
 mod words;
 
 #[cfg(not(crossproc_loom))]
@@ -37,3 +39,5 @@ pub use iter::Iter;
 pub use options::QueueOptions;
 #[cfg(not(crossproc_loom))]
 pub use queue::Queue;
+#[cfg(not(crossproc_loom))]
+pub use waitable::Space;

@@ -208,8 +208,11 @@ impl<T: Message> Queue<T> {
         }
         answer.unwrap_or(Err(Refusal::Full))
     }
+}
 
-    fn repair_tail(&self) -> bool {
+impl<T> Queue<T> {
+    /// Ends the claim at this end if its owner is dead; whether it was so.
+    pub(crate) fn repair_tail(&self) -> bool {
         self.ring.repair_tail(|id| self.segment().alive(id))
     }
 }

@@ -11,7 +11,7 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Acquire;
 use std::io::Write as _;
 
-use crossproc_segment::wait::{Blocker, Rest, Sleeper, Spin, deadlocks, thread_token};
+use crossproc_segment::wait::{Blocker, Look, Rest, Sleeper, Spin, deadlocks, thread_token};
 use crossproc_segment::{MemberId, Object, Segment};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::futex;
@@ -251,6 +251,16 @@ fn try_contend(lock: &Lock, segment: &Segment, me: Holder) -> Result<News, LockF
         Ok(settled) => settled,
         Err(seen) if succeed(lock, segment, me, seen) => Ok(News::Died),
         Err(_) => Err(LockFailure::WouldBlock),
+    }
+}
+
+/// Whether an acquisition would come back at once; with [`Look::Repair`] the owner is asked after.
+#[must_use]
+pub fn is_ready(lock: &Lock, segment: &Segment, me: Me, look: Look) -> bool {
+    match lock.word().owner() {
+        None => true,
+        Some(_) if lock.is_held_by(me.holder(segment)) => true,
+        Some(owner) => look == Look::Repair && !segment.alive(owner),
     }
 }
 

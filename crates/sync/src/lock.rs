@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crossproc_segment::wait::{Look, Source, Waitable};
 use crossproc_segment::{Result, Segment, Shape};
 use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -340,6 +341,18 @@ impl Lock {
     #[inline]
     pub(crate) fn raw(&self) -> &raw::Lock {
         self.shared.words()
+    }
+}
+
+/// Ready when it is free or its owner dead; also where locking fails at once: held by this very
+/// process's calling thread, or overwritten. A release wakes the waiter.
+impl Waitable for Lock {
+    fn is_ready(&self, look: Look) -> bool {
+        acquire::is_ready(self.raw(), self.segment(), self.me(), look)
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source::Word(self.segment(), self.raw().futex(), raw::mark)
     }
 }
 

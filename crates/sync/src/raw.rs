@@ -332,6 +332,21 @@ impl Lock {
     }
 }
 
+/// Marks the word of a held lock as slept on; the value to sleep on. `None` if the lock is free.
+#[cfg(not(crossproc_loom))]
+#[must_use]
+pub fn mark(word: &AtomicU32) -> Option<u32> {
+    let mut seen = word.load(Relaxed);
+    while Word(seen).owner().is_some() {
+        // Relaxed: as in `announce`.
+        match word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed) {
+            Ok(_) => return Some(seen | WAITERS),
+            Err(found) => seen = found,
+        }
+    }
+    None
+}
+
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Lock").field(&self.word()).finish()

@@ -19,6 +19,7 @@ compile_error!("crossproc needs 64-bit Linux");
 mod call;
 
 pub mod clock;
+pub mod eventfd;
 pub mod file;
 pub mod fork;
 pub mod futex;

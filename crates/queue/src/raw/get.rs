@@ -110,6 +110,20 @@ impl Ring {
         Err(NoItem::Corrupt)
     }
 
+    /// Tells whether an item could be taken, at that moment; [`NoItem`] says why not.
+    ///
+    /// # Errors
+    ///
+    /// What [`Ring::take_words`] would have answered.
+    pub fn has_item(&self) -> Result<(), NoItem> {
+        for _ in 0..self.rounds() {
+            if self.full_at_head()?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(NoItem::Corrupt)
+    }
+
     /// One look at the read end: a full slot, `None` after something was moved on, or why not.
     #[inline]
     fn full_at_head(&self) -> Result<Option<(Position, &AtomicU64)>, NoItem> {

@@ -199,6 +199,15 @@ impl EventCount {
     /// heavy barrier, see the header.
     #[must_use]
     pub fn prepare(&self) -> Epoch {
+        let epoch = self.announce();
+        Self::barrier();
+        epoch
+    }
+
+    /// The first half of [`prepare`](Self::prepare), for a waiter that announces itself in several
+    /// places: [`barrier`](Self::barrier) follows, once, before any look.
+    #[must_use]
+    pub(super) fn announce(&self) -> Epoch {
         let mut seen = State(self.word.load(Relaxed));
         // A saturated count stands for any number.
         while !seen.is_saturated() {
@@ -208,10 +217,14 @@ impl EventCount {
                 Err(found) => seen = State(found),
             }
         }
+        seen.epoch()
+    }
+
+    /// The second half of [`prepare`](Self::prepare).
+    pub(super) fn barrier() {
         // ORDERING: the waiter's barrier of *announce / look again*.
         fence(SeqCst);
         port::heavy_barrier();
-        seen.epoch()
     }
 
     /// Takes an announcement back, unless a notify has done so already.

@@ -9,6 +9,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `any` | the wait for the first of several conditions |
+//! | `fd` | a descriptor for each of them, for those who poll |
 //! | `block` | the whole wait, for a condition that an eventcount tells of |
 //! | `eventcount` | the word on which processes wait for a condition |
 //! | `spin` | how long to spin before sleeping |
@@ -30,10 +32,14 @@
 //! members and with 1,000 alike.
 
 #[cfg(not(crossproc_loom))]
+mod any;
+#[cfg(not(crossproc_loom))]
 mod block;
 mod eventcount;
 #[cfg(not(crossproc_loom))]
 mod events;
+#[cfg(not(crossproc_loom))]
+mod fd;
 #[cfg(not(crossproc_loom))]
 mod graph;
 #[cfg(not(crossproc_loom))]
@@ -61,10 +67,14 @@ mod tests;
 mod thread;
 
 #[cfg(not(crossproc_loom))]
+pub use any::{Source, TooMany, Waitable, wait_any, wait_any_deadline};
+#[cfg(not(crossproc_loom))]
 pub(crate) use block::bury;
 #[cfg(not(crossproc_loom))]
 pub use block::{Look, block_on};
 pub use eventcount::{Epoch, EventCount};
+#[cfg(not(crossproc_loom))]
+pub use fd::WaitFd;
 #[cfg(not(crossproc_loom))]
 pub use graph::{Cycle, Owner, Sleeping, Waiter, deadlocks, waiters};
 pub use raw::Blocker;

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
 
 use crossproc_sys::clock::{self, Deadline};
 use crossproc_sys::futex::{self, Wait};
@@ -15,6 +16,10 @@ use super::raw::{Blocker, Target};
 use super::slices::Slices;
 use super::thread::thread_token;
 use crate::Segment;
+
+/// How long a word that no segment has is slept on before a look: its wake cannot die with another
+/// process, but a thread of this one may not be there.
+const FOREIGN_SLICE: Duration = Duration::from_secs(1);
 
 /// Why a sleep ended, and what the sleeper is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +122,66 @@ impl<'s> Sleeper<'s> {
             }
             Wait::Changed | Wait::Interrupted => Rest::Look,
         }
+    }
+
+    /// Sleeps as several sleepers at once, one for each segment that the thread waits in, until one
+    /// of `words` differs from the value beside it, or whatever else ends [`sleep`](Self::sleep).
+    ///
+    /// There is room for the words of as many sleepers as are given. Without sleepers, and for
+    /// words that lie in no segment, a slice has [`FOREIGN_SLICE`].
+    pub(super) fn sleep_any(
+        sleepers: &mut [Self],
+        words: &[(&AtomicU32, u32)],
+        deadline: Option<Deadline>,
+    ) -> Rest {
+        let owed = sleepers.iter_mut().map(|sleeper| core::mem::take(&mut sleeper.owes_question));
+        if owed.fold(false, |any, owed| any | owed) {
+            return Rest::Ask;
+        }
+        let foreign = Deadline::after(FOREIGN_SLICE);
+        let slice_ends =
+            sleepers.iter_mut().map(|sleeper| Deadline::from_nanos(sleeper.slice_end()));
+        let slice_end = slice_ends.min().map_or(foreign, |end| end.min(foreign));
+        let (end, is_last) = match deadline {
+            Some(deadline) if deadline <= slice_end => (deadline, true),
+            _ => (slice_end, false),
+        };
+        let wait = {
+            let kicks = sleepers.iter().filter_map(|sleeper| {
+                let place = sleeper.place?;
+                Some((sleeper.ground.waits.record(place.index).kicks(), place.kicks))
+            });
+            let all: Vec<_> = words.iter().copied().chain(kicks).collect();
+            futex::wait_many(&all, Some(end)).0
+        };
+        let mut kicked = false;
+        for sleeper in sleepers.iter_mut() {
+            if sleeper.was_kicked() {
+                sleeper.answer_kick();
+                kicked = true;
+            }
+        }
+        match wait {
+            _ if kicked => Rest::Ask,
+            Wait::TimedOut if is_last => Rest::TimedOut,
+            Wait::TimedOut => Self::slices_over(sleepers),
+            Wait::Woken => {
+                sleepers.iter_mut().for_each(|sleeper| sleeper.slices.renew());
+                Rest::Look
+            }
+            Wait::Changed | Wait::Interrupted => Rest::Look,
+        }
+    }
+
+    /// Ends those slices whose time has come.
+    fn slices_over(sleepers: &mut [Self]) -> Rest {
+        let mut rest = Rest::Look;
+        for sleeper in sleepers {
+            if sleeper.slice_end() <= clock::now_ns() && sleeper.slice_over() == Rest::Ask {
+                rest = Rest::Ask;
+            }
+        }
+        rest
     }
 
     /// Tells whether this thread finds out the dead for the others of its segment.

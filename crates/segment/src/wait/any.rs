@@ -1,0 +1,286 @@
+//! Waiting for the first of several things, of any kinds and in any segments.
+//!
+//! The thread announces itself at each of them, looks at all, and sleeps on all their words with one
+//! `futex_waitv`; whoever makes one ready wakes it as it wakes every other waiter there. Nothing
+//! is polled. For each segment it is a sleeper as in a wait for one thing: it looks when slices
+//! end, is kicked at deaths, and may be the watch.
+//!
+//! A wake is meant for one who acts on it, but this thread may have been woken at two places at
+//! once, or its caller may not act. So whoever leaves passes on the wakes that came to it: another
+//! waiter looks in vain, at worst.
+
+use core::fmt;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Acquire;
+use core::time::Duration;
+
+use crossproc_sys::clock::Deadline;
+use crossproc_sys::futex;
+
+use super::block::Look;
+use super::eventcount::{Epoch, EventCount};
+use super::raw::Blocker;
+use super::sleeper::{Rest, Sleeper};
+use super::spin::Spin;
+use crate::Segment;
+
+/// Something that can be waited for together with others, by [`wait_any`].
+///
+/// It is *ready* when the operation that it stands for would not block now: a lock is free or its
+/// owner dead, a queue has an item or is closed, an event is set, a process has ended. Ready is a
+/// hint, as with `poll`: another may be faster, so follow up with the `try_` form.
+pub trait Waitable {
+    /// Whether it is ready now. With [`Look::Repair`] it asks whether the process lives whose
+    /// claim stands in the way, and repairs what a dead one left. Never blocks.
+    fn is_ready(&self, look: Look) -> bool;
+
+    /// What changes when it becomes ready.
+    fn source(&self) -> Source<'_>;
+}
+
+/// How a [`Waitable`] wakes those who wait for it.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// An eventcount in the segment is notified.
+    EventCount(&'a Segment, &'a EventCount),
+    /// A word in the segment changes, and those who sleep on it are woken if it was marked: the
+    /// function marks it, and gives the value to sleep on. `None` if the word says that nobody
+    /// need sleep, or has just changed.
+    Word(&'a Segment, &'a AtomicU32, fn(&AtomicU32) -> Option<u32>),
+    /// A word of this process gets another value than this one, and is woken.
+    Local(&'a AtomicU32, u32),
+}
+
+/// More was to be waited for than the kernel can sleep on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "one wait takes {most} things at most, together with one for each of their segments; {asked} were given"
+)]
+#[non_exhaustive]
+pub struct TooMany {
+    /// How many things there were.
+    pub asked: usize,
+    /// What `futex_waitv` takes.
+    pub most: usize,
+}
+
+/// Blocks until at least one of `items` is ready or `timeout` has passed (`None` is never), and gives
+/// the indexes of all that are ready then; none after the timeout.
+///
+/// As [`wait_any_deadline`], which says more.
+///
+/// # Errors
+///
+/// [`TooMany`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use crossproc_segment::wait::wait_any;
+///
+/// assert_eq!(wait_any(&[], Duration::from_millis(1))?, []);
+/// # Ok::<(), crossproc_segment::wait::TooMany>(())
+/// ```
+pub fn wait_any(
+    items: &[&dyn Waitable],
+    timeout: impl Into<Option<Duration>>,
+) -> Result<Vec<usize>, TooMany> {
+    // The clock is not read where something is ready.
+    let found = ready(items, Look::Quick);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    wait_any_deadline(items, timeout.into().map(Deadline::after))
+}
+
+/// Blocks until at least one of `items` is ready or `deadline` passes, and gives the indexes of all
+/// that are ready then; none if the deadline passed.
+///
+/// A process that dies and so makes something ready (the owner of a lock, who put an item half)
+/// is noticed within 0.1 s. Nobody polls: the thread sleeps.
+///
+/// # Errors
+///
+/// [`TooMany`] where there are more than 128 things and segments together, if none is ready at
+/// once.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use crossproc_segment::wait::{Waitable, wait_any_deadline};
+/// use crossproc_sys::clock::Deadline;
+///
+/// let nothing: [&dyn Waitable; 0] = [];
+/// let soon = Deadline::after(Duration::from_millis(1));
+/// assert_eq!(wait_any_deadline(&nothing, Some(soon))?, []);
+/// # Ok::<(), crossproc_segment::wait::TooMany>(())
+/// ```
+pub fn wait_any_deadline(
+    items: &[&dyn Waitable],
+    deadline: Option<Deadline>,
+) -> Result<Vec<usize>, TooMany> {
+    thread_local! {
+        static SPIN: Spin = const { Spin::new() };
+    }
+    let quick = || Some(ready(items, Look::Quick)).filter(|found| !found.is_empty());
+    if let Some(found) = quick() {
+        return Ok(found);
+    }
+    if deadline.is_some_and(Deadline::has_passed) {
+        return Ok(ready(items, Look::Repair));
+    }
+    match SPIN.with(|spin| spin.until(quick)) {
+        Some(found) => Ok(found),
+        None => sleep(items, deadline),
+    }
+}
+
+fn ready(items: &[&dyn Waitable], look: Look) -> Vec<usize> {
+    let all = items.iter().enumerate();
+    all.filter(|(_, item)| item.is_ready(look)).map(|(index, _)| index).collect()
+}
+
+fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usize>, TooMany> {
+    let sources: Vec<Source<'_>> = items.iter().map(|item| item.source()).collect();
+    // The first word of each segment stands for the others: it is to be kicked at any death.
+    let mut grounds: Vec<(&Segment, &AtomicU32)> = Vec::new();
+    for (segment, word) in sources.iter().filter_map(Source::shared) {
+        if !grounds.iter().any(|(known, _)| *known == segment) {
+            grounds.push((segment, word));
+        }
+    }
+    if sources.len() + grounds.len() > futex::MOST_WORDS {
+        return Err(TooMany { asked: items.len(), most: futex::MOST_WORDS });
+    }
+    let mut sleepers: Vec<Sleeper<'_>> =
+        grounds.iter().map(|(segment, _)| Sleeper::new(segment, deadline)).collect();
+    let mut look = Look::Quick;
+    loop {
+        for (sleeper, (_, word)) in sleepers.iter_mut().zip(&grounds) {
+            sleeper.arm(word, Blocker::Anyone);
+        }
+        let announced: Vec<Announced<'_>> = sources.iter().map(Source::announce).collect();
+        EventCount::barrier();
+        let found = ready(items, look);
+        if !found.is_empty() {
+            announced.into_iter().for_each(Announced::leave);
+            return Ok(found);
+        }
+        let words: Option<Vec<_>> = announced.iter().map(Announced::word).collect();
+        let rest = match words {
+            Some(words) => Sleeper::sleep_any(&mut sleepers, &words, deadline),
+            None if deadline.is_some_and(Deadline::has_passed) => Rest::TimedOut,
+            None => Rest::Look,
+        };
+        if rest == Rest::TimedOut {
+            let found = ready(items, Look::Repair);
+            announced.into_iter().for_each(Announced::leave);
+            return Ok(found);
+        }
+        announced.into_iter().for_each(Announced::withdraw);
+        look = if rest == Rest::Ask { Look::Repair } else { Look::Quick };
+    }
+}
+
+impl<'a> Source<'a> {
+    fn shared(&self) -> Option<(&'a Segment, &'a AtomicU32)> {
+        match *self {
+            Self::EventCount(segment, eventcount) => Some((segment, eventcount.word())),
+            Self::Word(segment, word, _) => Some((segment, word)),
+            Self::Local(..) => None,
+        }
+    }
+
+    fn announce(&self) -> Announced<'a> {
+        match *self {
+            Self::EventCount(_, eventcount) => Announced::At(eventcount, eventcount.announce()),
+            Self::Word(_, word, mark) => Announced::On(word, mark(word)),
+            Self::Local(word, value) => Announced::Here(word, value),
+        }
+    }
+}
+
+/// An announcement at one source.
+enum Announced<'a> {
+    At(&'a EventCount, Epoch),
+    /// The value to sleep on, if there is one.
+    On(&'a AtomicU32, Option<u32>),
+    Here(&'a AtomicU32, u32),
+}
+
+impl<'a> Announced<'a> {
+    /// The word and the value to sleep on; `None` if it has changed: look again.
+    fn word(&self) -> Option<(&'a AtomicU32, u32)> {
+        match *self {
+            Self::At(eventcount, epoch) => {
+                eventcount.still(epoch).map(|value| (eventcount.word(), value))
+            }
+            Self::On(word, value) => value.map(|value| (word, value)),
+            Self::Here(word, value) => Some((word, value)),
+        }
+    }
+
+    /// Takes it back, to announce again.
+    fn withdraw(self) {
+        if let Self::At(eventcount, epoch) = self {
+            eventcount.cancel(epoch);
+        }
+    }
+
+    /// Takes it back for good. A wake that came to it is another's now.
+    fn leave(self) {
+        match self {
+            Self::At(eventcount, epoch) if eventcount.still(epoch).is_some() => {
+                eventcount.cancel(epoch);
+            }
+            Self::At(eventcount, _) => eventcount.notify_one(),
+            // ORDERING: acquire: pairs with nothing that is used here; a wake in vain costs a look.
+            Self::On(word, Some(value)) if word.load(Acquire) != value => {
+                futex::wake(word, 1);
+            }
+            Self::On(..) | Self::Here(..) => {}
+        }
+    }
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EventCount(_, eventcount) => {
+                f.debug_tuple("EventCount").field(eventcount).finish()
+            }
+            Self::Word(_, word, _) => f.debug_tuple("Word").field(word).finish(),
+            Self::Local(word, value) => f.debug_tuple("Local").field(word).field(value).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Word<'a>(&'a AtomicU32);
+
+    impl Waitable for Word<'_> {
+        fn is_ready(&self, _look: Look) -> bool {
+            self.0.load(Acquire) != 0
+        }
+
+        fn source(&self) -> Source<'_> {
+            Source::Local(self.0, 0)
+        }
+    }
+
+    #[test]
+    fn more_words_than_the_kernel_takes_are_refused() {
+        let word = AtomicU32::new(0);
+        let item = Word(&word);
+        let items = vec![&item as &dyn Waitable; futex::MOST_WORDS + 1];
+        let refused = wait_any_deadline(&items, None);
+        assert_eq!(refused, Err(TooMany { asked: 129, most: 128 }));
+    }
+}
