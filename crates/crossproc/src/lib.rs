@@ -24,6 +24,9 @@ pub use crossproc_segment::{MemberId, MemberInfo, ObjectInfo, Segment, SegmentOp
 pub use crossproc_sync::{
     Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,
 };
+pub use crossproc_sync::{
+    BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
+};
 pub use crossproc_value::{Value, ValueGuard};
 
 /// The crates behind this one, whole: what is too rare for a name at the top.

@@ -5,4 +5,5 @@ pub use crate::{
     Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
     wait_any,
 };
+pub use crate::{BoundedSemaphore, Permit, Semaphore};
 pub use serde::{Deserialize, Serialize};

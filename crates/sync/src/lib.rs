@@ -40,3 +40,7 @@ pub use error::{LockError, LockFailure, NotHeld, Recover, TryLockError};
 pub use guard::LockGuard;
 #[cfg(not(crossproc_loom))]
 pub use lock::Lock;
+#[cfg(not(crossproc_loom))]
+pub use semaphore::{
+    BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
+};

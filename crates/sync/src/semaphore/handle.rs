@@ -1,0 +1,458 @@
+//! The handle to a semaphore.
+
+use core::fmt;
+use core::time::Duration;
+
+use crossproc_segment::{Result, Segment};
+use crossproc_sys::clock::Deadline;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::core::{Core, Patience};
+use super::error::{NoPermit, ReleaseError, SemaphoreError, TryAcquireError};
+use super::permit::Permit;
+use super::raw;
+
+/// A counter of permits between threads of any processes, that gets the permits of the dead back.
+///
+/// A permit is acquired as a guard, a [`Permit`], and comes back when that is dropped or its process
+/// killed. Or it is [taken](Self::take) without a guard: then it comes back when somebody
+/// [releases](Self::release) one, and whoever took it may be dead. As Python's semaphore it may be
+/// released by others than those who acquired, and above its first value;
+/// [`BoundedSemaphore`](crate::BoundedSemaphore) is the one that refuses that.
+///
+/// A waiter gets the permit of a killed process within about 0.1 s after the kernel has let it go;
+/// the kernel first tears down the dead process's memory, some 0.1 s for each GiB. A process that is
+/// merely stopped keeps its permits. The semaphore is not fair: a running thread may be faster than
+/// one that was just woken.
+///
+/// It has at most 16,776,215 permits, of which at most 1,000 can be out with guards at a time
+/// ([`SemaphoreError::TooManyGuards`] tells the next one); there is no such limit to permits taken
+/// without a guard. It needs 8 KiB of its segment.
+///
+/// A handle is cheap to clone, and goes to other processes as an argument or in a message.
+///
+/// # Examples
+///
+/// ```
+/// use crossproc_sync::Semaphore;
+///
+/// let connections = Semaphore::new(4)?;
+/// {
+///     let _permit = connections.acquire()?;
+///     // Of all processes together, four are here at most.
+///     assert_eq!(connections.available(), 3);
+/// }
+/// assert_eq!(connections.available(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Semaphore {
+    core: Core<raw::Semaphore>,
+}
+
+impl Semaphore {
+    /// The most permits that a semaphore can be given.
+    pub const MAX_PERMITS: u32 = raw::MAX_PERMITS;
+    /// The most permits that can be out with guards at a time.
+    pub const MAX_GUARDS: usize = raw::GUARDS;
+
+    /// Makes a semaphore of `permits` permits in the segment of the process tree.
+    ///
+    /// It is reached by handing the handle on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::tree`] and [`Segment::construct`].
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = crossproc_sync::Semaphore::new(1)?;
+    /// assert!(semaphore.acquire().is_ok());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    pub fn new(permits: u32) -> Result<Self> {
+        Self::new_in(&Segment::tree()?, permits)
+    }
+
+    /// Makes a semaphore of `permits` permits, without a name, in `segment`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::construct`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Semaphore::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_segment::Segment;
+    /// use crossproc_sync::Semaphore;
+    ///
+    /// let semaphore = Semaphore::new_in(&Segment::anonymous(1 << 16)?, 1)?;
+    /// # assert!(semaphore.acquire().is_ok());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    pub fn new_in(segment: &Segment, permits: u32) -> Result<Self> {
+        Ok(Self { core: Core::new_in(segment, permits)? })
+    }
+
+    /// Makes the semaphore called `name` in `segment`.
+    ///
+    /// # Errors
+    ///
+    /// `Exists` if there is an object of that name, and those of [`Segment::construct`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Semaphore::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_segment::Segment;
+    /// use crossproc_sync::Semaphore;
+    ///
+    /// let segment = Segment::anonymous(1 << 16)?;
+    /// let semaphore = Semaphore::create(&segment, "slots", 1)?;
+    /// let same = Semaphore::open(&segment, "slots")?;
+    /// let _permit = semaphore.acquire().unwrap();
+    /// assert!(same.try_acquire().is_err());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    pub fn create(segment: &Segment, name: &str, permits: u32) -> Result<Self> {
+        Ok(Self { core: Core::create(segment, name, permits)? })
+    }
+
+    /// Opens the semaphore called `name` in `segment`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Kind` if the object is no semaphore (a bounded one is another kind), and those
+    /// of [`Segment::find`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_segment::{Error, Segment};
+    ///
+    /// let segment = Segment::anonymous(1 << 16)?;
+    /// let none = crossproc_sync::Semaphore::open(&segment, "slots");
+    /// assert!(matches!(none, Err(Error::NotFound { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn open(segment: &Segment, name: &str) -> Result<Self> {
+        Ok(Self { core: Core::open(segment, name)? })
+    }
+
+    /// Opens the semaphore called `name` in `segment`, or makes it. One that was there keeps its own
+    /// count.
+    ///
+    /// # Errors
+    ///
+    /// As [`Semaphore::open`] and [`Semaphore::create`], without `NotFound` and `Exists`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Semaphore::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_segment::Segment;
+    /// use crossproc_sync::Semaphore;
+    ///
+    /// let segment = Segment::anonymous(1 << 16)?;
+    /// let first = Semaphore::open_or_create(&segment, "slots", 3)?;
+    /// let second = Semaphore::open_or_create(&segment, "slots", 8)?;
+    /// assert_eq!(second.available(), 3);
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    pub fn open_or_create(segment: &Segment, name: &str, permits: u32) -> Result<Self> {
+        Ok(Self { core: Core::open_or_create(segment, name, permits)? })
+    }
+
+    /// Acquires a permit, as a guard.
+    ///
+    /// Blocks while there is none. If a process that holds one dies, its permit comes back, and a
+    /// waiter gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError::TooManyGuards`], at once, if there is a permit but 1,000 guards are out;
+    /// [`SemaphoreError::Corrupt`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = crossproc_sync::Semaphore::new(1)?;
+    /// let permit = semaphore.acquire()?;
+    /// assert!(semaphore.is_locked());
+    /// drop(permit);
+    /// assert!(!semaphore.is_locked());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn acquire(&self) -> Result<Permit<'_>, SemaphoreError> {
+        self.core.acquire(Patience::Endless).map_err(NoPermit::of_blocking)
+    }
+
+    /// Acquires a permit, as a guard, if there is one. Never blocks.
+    ///
+    /// Where there is none, a call asks at most once a millisecond whether those who hold permits
+    /// live; one that asks takes a microsecond or so for each of them.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::WouldBlock`], or as [`Semaphore::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_sync::{Semaphore, TryAcquireError};
+    ///
+    /// let semaphore = Semaphore::new(1)?;
+    /// let permit = semaphore.try_acquire()?;
+    /// assert!(matches!(semaphore.try_acquire(), Err(TryAcquireError::WouldBlock)));
+    /// # drop(permit);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
+        self.core.acquire(Patience::None).map_err(NoPermit::of_try)
+    }
+
+    /// Acquires a permit, as a guard, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::Timeout`], or as [`Semaphore::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use crossproc_sync::{Semaphore, TryAcquireError};
+    ///
+    /// let semaphore = Semaphore::new(0)?;
+    /// let late = semaphore.acquire_timeout(Duration::from_millis(1));
+    /// assert!(matches!(late, Err(TryAcquireError::Timeout)));
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    #[inline]
+    pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>, TryAcquireError> {
+        self.core.acquire(Patience::For(timeout)).map_err(NoPermit::of_timed)
+    }
+
+    /// Acquires a permit, as a guard, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::Timeout`], or as [`Semaphore::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use crossproc_sync::{Deadline, Semaphore};
+    ///
+    /// let (one, other) = (Semaphore::new(1)?, Semaphore::new(1)?);
+    /// let deadline = Deadline::after(Duration::from_secs(1));
+    /// let both = (one.acquire_deadline(deadline)?, other.acquire_deadline(deadline)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn acquire_deadline(&self, deadline: Deadline) -> Result<Permit<'_>, TryAcquireError> {
+        self.core.acquire(Patience::Until(deadline)).map_err(NoPermit::of_timed)
+    }
+
+    /// Takes a permit without a guard.
+    ///
+    /// Blocks while there is none. The permit does not come back by itself, not even if this process
+    /// is killed: somebody has to [release](Self::release) one. A process that is killed in this
+    /// call has taken one or has not.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError::Corrupt`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_sync::Semaphore;
+    ///
+    /// let arrived = Semaphore::new(0)?;
+    /// let there = arrived.clone();
+    /// let other = std::thread::spawn(move || there.release(1));
+    /// arrived.take()?;
+    /// other.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn take(&self) -> Result<(), SemaphoreError> {
+        self.core.take(Patience::Endless).map_err(NoPermit::of_blocking)
+    }
+
+    /// Takes a permit without a guard, if there is one. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::WouldBlock`], or as [`Semaphore::take`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = crossproc_sync::Semaphore::new(1)?;
+    /// assert!(semaphore.try_take().is_ok());
+    /// assert!(semaphore.try_take().is_err());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    #[inline]
+    pub fn try_take(&self) -> Result<(), TryAcquireError> {
+        self.core.take(Patience::None).map_err(NoPermit::of_try)
+    }
+
+    /// Takes a permit without a guard, waiting for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::Timeout`], or as [`Semaphore::take`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let semaphore = crossproc_sync::Semaphore::new(0)?;
+    /// assert!(semaphore.take_timeout(Duration::from_millis(1)).is_err());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    #[inline]
+    pub fn take_timeout(&self, timeout: Duration) -> Result<(), TryAcquireError> {
+        self.core.take(Patience::For(timeout)).map_err(NoPermit::of_timed)
+    }
+
+    /// Takes a permit without a guard, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::Timeout`], or as [`Semaphore::take`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_sync::{Deadline, Semaphore};
+    ///
+    /// let semaphore = Semaphore::new(1)?;
+    /// assert!(semaphore.take_deadline(Deadline::now()).is_ok());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    #[inline]
+    pub fn take_deadline(&self, deadline: Deadline) -> Result<(), TryAcquireError> {
+        self.core.take(Patience::Until(deadline)).map_err(NoPermit::of_timed)
+    }
+
+    /// Adds `permits` permits, all at once, and wakes as many waiters. Never blocks.
+    ///
+    /// Whether they were taken before does not matter. A process that is killed in this call has
+    /// added all of them or none; should it not have come to wake the waiters, they look by
+    /// themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseError::AboveLimit`] if there would be more than
+    /// [`MAX_PERMITS`](Self::MAX_PERMITS); [`ReleaseError::Corrupt`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = crossproc_sync::Semaphore::new(0)?;
+    /// semaphore.release(3)?;
+    /// assert_eq!(semaphore.available(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn release(&self, permits: u32) -> Result<(), ReleaseError> {
+        self.core.release(permits)
+    }
+
+    /// The permits that could be had at this moment.
+    ///
+    /// Others may take them before the caller does. Those that a dead process held are counted as
+    /// soon as somebody who needed one has got them back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = crossproc_sync::Semaphore::new(2)?;
+    /// let _permit = semaphore.acquire()?;
+    /// assert_eq!(semaphore.available(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn available(&self) -> u32 {
+        self.core.available()
+    }
+
+    /// Whether there was no permit at this moment, so that [`acquire`](Self::acquire) would have
+    /// blocked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(crossproc_sync::Semaphore::new(0)?.is_locked());
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.available() == 0
+    }
+
+    /// The segment that the semaphore lies in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_segment::Segment;
+    /// use crossproc_sync::Semaphore;
+    ///
+    /// let segment = Segment::anonymous(1 << 16)?;
+    /// assert_eq!(Semaphore::new_in(&segment, 1)?.segment(), &segment);
+    /// # Ok::<(), crossproc_segment::Error>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn segment(&self) -> &Segment {
+        self.core.segment()
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    /// Shows how many permits there are, which members hold some, and whether somebody waits: a
+    /// snapshot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core.fmt("Semaphore", f)
+    }
+}
+
+/// As a ticket, on the way to another process only.
+impl Serialize for Semaphore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.core.serialize(serializer)
+    }
+}
+
+/// From a ticket, on the way from another process only.
+impl<'de> Deserialize<'de> for Semaphore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { core: Core::deserialize(deserializer)? })
+    }
+}
