@@ -22,10 +22,10 @@ pub use crossproc_segment::wait::{
 };
 pub use crossproc_segment::{MemberId, MemberInfo, ObjectInfo, Segment, SegmentOptions};
 pub use crossproc_sync::{
-    Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,
+    BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
 };
 pub use crossproc_sync::{
-    BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
+    Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,
 };
 pub use crossproc_value::{Value, ValueGuard};
 
