@@ -9,8 +9,10 @@ const OUTCOME: usize = 0;
 const SURVIVOR_NS: usize = 1;
 const WAITER: usize = 2;
 const WAITER_AT_WORK: usize = 3;
-const TEXT_BYTES: usize = 4;
-const TEXT: usize = 5;
+const VICTIM: usize = 4;
+const MEANWHILE: usize = 5;
+const TEXT_BYTES: usize = 6;
+const TEXT: usize = 7;
 const WORDS: usize = 512;
 const TEXT_MAX_BYTES: usize = (WORDS - TEXT) * 8;
 
@@ -65,6 +67,23 @@ impl Board {
 
     pub(super) fn waiter(&self) -> u64 {
         self.word(WAITER).load(Relaxed)
+    }
+
+    /// `None` and a result of `u64::MAX` are one.
+    pub(super) fn set_victim(&self, value: Option<u64>) {
+        self.word(VICTIM).store(value.map_or(0, |value| value.wrapping_add(1)), Relaxed);
+    }
+
+    pub(super) fn victim(&self) -> Option<u64> {
+        self.word(VICTIM).load(Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn set_meanwhile(&self, value: u64) {
+        self.word(MEANWHILE).store(value, Relaxed);
+    }
+
+    pub(super) fn meanwhile(&self) -> u64 {
+        self.word(MEANWHILE).load(Relaxed)
     }
 
     /// Leaves a sentence for the harness, cut where the page ends.

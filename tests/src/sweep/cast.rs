@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::child::{Child, End, die_after};
-use super::scenario::{Scenario, Waiter, Witness};
+use super::scenario::{Judge, Scenario, Waiter, Witness};
 
 /// Forks the players, and hears what they found.
 pub(super) struct Cast<'s> {
@@ -86,20 +86,48 @@ impl Cast<'_> {
             return Ok(Err("HANG: the waiter sleeps for ever".to_owned()));
         }
         Ok(match self.reap(child)? {
-            End::Done => Ok(Witness { waiter: Some(self.board.waiter()), helped }),
+            End::Done => {
+                let waiter = Some(self.board.waiter());
+                Ok(Witness { waiter, helped, ..Witness::default() })
+            }
             End::Failed => Err(format!("waiter: {}", self.board.text())),
             End::Signal(signal) => Err(format!("CRASH: the waiter got signal {signal}")),
         })
     }
 
+    /// Another process does something while the victim stands still.
+    ///
+    /// The outer `Err` is the harness's own trouble, the inner one is the finding.
+    pub(super) fn other(
+        &self,
+        act: &dyn Fn(Duration) -> Result<u64, String>,
+        patience: Duration,
+    ) -> Result<Result<u64, String>, String> {
+        let child = self.fork(|| {
+            die_after(self.hang);
+            self.board.set_meanwhile(act(patience)?);
+            Ok(())
+        })?;
+        Ok(match self.reap(child)? {
+            End::Done => Ok(self.board.meanwhile()),
+            End::Failed => Err(format!("the other: {}", self.board.text())),
+            End::Signal(libc::SIGALRM) => Err("HANG: the other makes no progress".to_owned()),
+            End::Signal(signal) => Err(format!("CRASH: the other got signal {signal}")),
+        })
+    }
+
     /// Another process that finds out what is left, under a timer.
-    pub(super) fn survivor(&self, witness: &Witness) -> Result<Result<usize, String>, String> {
+    pub(super) fn survivor(
+        &self,
+        judge: &Judge,
+        witness: &Witness,
+    ) -> Result<Result<usize, String>, String> {
         let child = self.fork(|| {
             die_after(self.hang);
             let began = Instant::now();
-            let outcome = (self.scenario.check)(witness)?;
+            let outcome = (judge.check)(witness)?;
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            let index = self.scenario.outcomes.iter().position(|name| *name == outcome);
+            let index = judge.outcomes.iter().position(|name| *name == outcome);
             let index = index.ok_or_else(|| format!("outcome \"{outcome}\" is not allowed"))?;
             self.board.set_outcome(index, took);
             Ok(())

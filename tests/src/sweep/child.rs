@@ -97,6 +97,12 @@ impl Child {
         Ok(unsafe { info.assume_init() }.si_code == libc::CLD_STOPPED)
     }
 
+    /// Stops it, or has it stop as soon as it may act.
+    pub(super) fn stop(&self) {
+        // SAFETY: the child is not reaped, so the number is still its own.
+        unsafe { libc::kill(self.pid, libc::SIGSTOP) };
+    }
+
     /// Has it go on after a stop.
     pub(super) fn resume(&self) {
         // SAFETY: the child is not reaped, so the number is still its own.

@@ -20,7 +20,7 @@ pub(super) enum Next {
 pub(super) struct Code;
 
 impl Code {
-    pub(super) fn next(&mut self, _pid: libc::pid_t) -> Next {
-        Next::Any
+    pub(super) fn next(&mut self, _pid: libc::pid_t) -> (Next, bool) {
+        (Next::Any, true)
     }
 }

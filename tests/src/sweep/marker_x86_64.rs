@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::operand::{Operand, address, operand};
 
 /// Whether this machine's instructions can be stepped through.
 pub(super) const SUPPORTED: bool = true;
@@ -40,24 +43,68 @@ pub(super) enum Next {
 /// The instructions of one victim that were looked at, by their address: code does not change.
 #[derive(Debug, Default)]
 pub(super) struct Code {
-    known: HashMap<u64, Next>,
+    known: HashMap<u64, (Next, Operand)>,
+    /// What the victim shares with others; unknown before the first look and after each call.
+    shared: Option<Vec<Range<u64>>>,
 }
 
 impl Code {
-    /// What a stopped, traced child does next.
-    pub(super) fn next(&mut self, pid: libc::pid_t) -> Next {
-        let Some(rip) = rip(pid) else { return Next::Any };
-        *self.known.entry(rip).or_insert_with(|| classify(bytes_at(pid, rip)))
+    /// What a stopped, traced child does next, and whether others can see that or it can see
+    /// others.
+    pub(super) fn next(&mut self, pid: libc::pid_t) -> (Next, bool) {
+        let Some(registers) = registers(pid) else { return (Next::Any, true) };
+        let rip = registers.rip;
+        let (next, operand) = *self.known.entry(rip).or_insert_with(|| {
+            let [low, high] = [bytes_at(pid, rip), bytes_at(pid, rip + 8)];
+            (
+                classify(low),
+                operand(std::array::from_fn(|at| if at < 8 { low[at] } else { high[at - 8] })),
+            )
+        });
+        if next == Next::SystemCall {
+            self.shared = None;
+            return (next, true);
+        }
+        let touches = match operand {
+            Operand::Own => false,
+            Operand::Unknown => true,
+            Operand::At { .. } => {
+                address(operand, &registers).is_none_or(|at| self.is_shared(pid, at))
+            }
+        };
+        (next, touches)
+    }
+
+    fn is_shared(&mut self, pid: libc::pid_t, at: u64) -> bool {
+        /// The longest operand.
+        const WIDEST: u64 = 64;
+        let shared = self.shared.get_or_insert_with(|| shared_ranges(pid));
+        shared.iter().any(|range| range.start < at.saturating_add(WIDEST) && at < range.end)
     }
 }
 
-fn rip(pid: libc::pid_t) -> Option<u64> {
+/// The mappings that a process shares, as far as /proc tells: all addresses if it does not.
+fn shared_ranges(pid: libc::pid_t) -> Vec<Range<u64>> {
+    let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/maps")) else {
+        return std::iter::once(0..u64::MAX).collect();
+    };
+    let shared = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let bound = |text| u64::from_str_radix(text, 16).ok();
+        rest.get(3..4).filter(|&kind| kind == "s")?;
+        Some(bound(start)?..bound(end)?)
+    };
+    maps.lines().filter_map(shared).collect()
+}
+
+fn registers(pid: libc::pid_t) -> Option<libc::user_regs_struct> {
     let mut registers = MaybeUninit::<libc::user_regs_struct>::uninit();
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: the kernel fills the whole struct, which outlives the call.
     let got = unsafe { libc::ptrace(libc::PTRACE_GETREGS, pid, nothing, registers.as_mut_ptr()) };
     // SAFETY: where the call succeeded the struct is filled.
-    (got == 0).then(|| unsafe { registers.assume_init() }.rip)
+    (got == 0).then(|| unsafe { registers.assume_init() })
 }
 
 fn bytes_at(pid: libc::pid_t, rip: u64) -> [u8; 8] {

@@ -2,10 +2,41 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// The ways in which a scenario is swept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// Killed after k instructions; and each image that the victim leaves.
+    #[default]
+    Kill,
+    /// The same for one that comes after an earlier death: whoever repairs is killed itself.
+    Double,
+    /// It stands still after k instructions, another one acts, and it goes on.
+    Interleave,
+    /// As interleave, stopped by SIGSTOP, for so long that others ask if it is dead.
+    Stop,
+}
+
+impl Form {
+    /// All of them, in the order of the report.
+    pub const ALL: [Self; 4] = [Self::Kill, Self::Double, Self::Interleave, Self::Stop];
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kill => "kill",
+            Self::Double => "double",
+            Self::Interleave => "interleave",
+            Self::Stop => "stop",
+        })
+    }
+}
 
 /// Where over k the outcome changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flip {
     /// Instructions done by the victim before it died.
     pub k: u32,
@@ -14,18 +45,24 @@ pub struct Flip {
 }
 
 /// The result of one scenario.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
+    /// How it was swept.
+    pub form: Form,
     /// What the victim did.
     pub operation: String,
     /// The state it met.
     pub state: String,
+    /// What was done beside it while it stood still; empty in the forms that kill.
+    pub beside: String,
     /// Instructions from entry to return, in the longest run.
     pub instructions: u32,
     /// States left by an earlier death that were started from; 1 where there was none.
     pub starts: u32,
     /// Victims killed.
     pub kills: u32,
+    /// Victims that stood still, and went on.
+    pub stops: u32,
     /// Distinct images of the memory that were checked with the victim absent.
     pub images: u32,
     /// The outcomes in their order over k, from the first state started from.
@@ -44,12 +81,16 @@ pub struct Row {
 const TOLD: usize = 3;
 
 impl Row {
-    /// A row for a state that could not even be set up.
+    pub(super) fn new(operation: &str, state: &str, form: Form) -> Self {
+        let (operation, state) = (operation.to_owned(), state.to_owned());
+        Self { form, operation, state, ..Self::default() }
+    }
+
+    /// A row for something that could not even be begun.
     #[must_use]
-    pub fn not_built(operation: &str, state: &str, why: String) -> Self {
-        let mut row =
-            Self { operation: operation.to_owned(), state: state.to_owned(), ..Self::default() };
-        row.fail(format!("setting up: {why}"));
+    pub fn not_swept(operation: &str, state: &str, form: Form, why: String) -> Self {
+        let mut row = Self::new(operation, state, form);
+        row.fail(why);
         row
     }
 
@@ -76,12 +117,16 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<24} {:<36}", self.operation, self.state)?;
-        write!(
-            f,
-            " {:>5} instr {:>5} kills {:>4} images",
-            self.instructions, self.kills, self.images
-        )?;
+        let beside = if self.beside.is_empty() { "" } else { " | " };
+        let state = format!("{}{beside}{}", self.state, self.beside);
+        write!(f, "{:<10} {:<24} {state:<50}", self.form, self.operation)?;
+        write!(f, " {:>5} instr", self.instructions)?;
+        match self.form {
+            Form::Kill | Form::Double => {
+                write!(f, " {:>5} kills {:>4} images", self.kills, self.images)?;
+            }
+            Form::Interleave | Form::Stop => write!(f, " {:>5} stops            ", self.stops)?,
+        }
         if self.starts > 1 {
             write!(f, " {:>3} starts", self.starts)?;
         }

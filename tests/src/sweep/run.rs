@@ -1,15 +1,15 @@
 //! Runs a scenario: steps, kills, restores, and lets survivors judge.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::beside::others;
 use super::board::Board;
 use super::cast::Cast;
-use super::marker::{Code, Next};
 use super::memory::{Image, Memory};
 use super::order::Order;
-use super::report::Row;
-use super::scenario::{Part, Scenario, Witness};
+use super::report::{Form, Row};
+use super::scenario::{Judge, Scenario, Witness};
+use super::survey::Survey;
 use super::trace::{Place, Step, Victim};
 
 /// How much is done, and how long is waited.
@@ -42,31 +42,56 @@ impl Limits {
 
 /// Waiting times for a waiter before it is helped. A verdict against it is only believed after
 /// the last: the machine may be busy with other things.
-const PATIENCE: [Duration; 3] =
+pub(super) const PATIENCE: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(4)];
 
 /// How often a kill is asked for whose outcome goes back.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 /// In the first state that an earlier death left, every instruction up to here is a place to die;
 /// in the others only those that can differ from the one before.
-const EVERY_AFTER_DEATH: u32 = 200;
+pub(super) const EVERY_AFTER_DEATH: u32 = 200;
 
 /// Instructions that all states left by an earlier death may take once.
 const STARTS_STEPS: u32 = 1_000_000;
 
-/// A victim that has not returned after so many instructions never will.
-const ENDLESS: u32 = 2_000_000;
-
-/// Sweeps one scenario.
+/// Sweeps one scenario in one form: a row for each of its parts that have this form.
 #[must_use]
-pub fn sweep(operation: &str, state: &str, scenario: &Scenario, limits: &Limits) -> Row {
+pub fn sweep(
+    operation: &str,
+    state: &str,
+    scenario: &Scenario,
+    form: Form,
+    limits: &Limits,
+) -> Vec<Row> {
+    let row = Row::new(operation, state, form);
+    match form {
+        Form::Kill | Form::Double if (form == Form::Double) != scenario.earlier.is_some() => {
+            Vec::new()
+        }
+        Form::Kill | Form::Double => {
+            vec![timed(row, scenario, limits, |run, row| run.all(row))]
+        }
+        Form::Interleave | Form::Stop => others(scenario, form)
+            .into_iter()
+            .map(|other| {
+                let row = Row { beside: other.name().to_owned(), ..row.clone() };
+                timed(row, scenario, limits, |run, row| run.beside(row, form, &other))
+            })
+            .collect(),
+    }
+}
+
+fn timed(
+    mut row: Row,
+    scenario: &Scenario,
+    limits: &Limits,
+    work: impl FnOnce(&Run<'_>, &mut Row) -> Result<(), String>,
+) -> Row {
     let began = Instant::now();
-    let mut row =
-        Row { operation: operation.to_owned(), state: state.to_owned(), ..Row::default() };
     let done = Board::new()
         .map_err(|error| format!("board: {error}"))
-        .and_then(|board| Run::new(scenario, *limits, board).all(&mut row));
+        .and_then(|board| work(&Run::new(scenario, *limits, board), &mut row));
     if let Err(why) = done {
         row.fail(format!("the sweep itself: {why}"));
     }
@@ -74,20 +99,11 @@ pub fn sweep(operation: &str, state: &str, scenario: &Scenario, limits: &Limits)
     row
 }
 
-struct Run<'s> {
-    scenario: &'s Scenario,
-    limits: Limits,
-    cast: Cast<'s>,
-    base: Vec<u64>,
-}
-
-/// What one stepping run to the end showed.
-#[derive(Default)]
-struct Survey {
-    instructions: u32,
-    /// After how many instructions a kill can differ from the one before.
-    points: Vec<Place>,
-    images: Vec<(u32, Image)>,
+pub(super) struct Run<'s> {
+    pub(super) scenario: &'s Scenario,
+    pub(super) limits: Limits,
+    pub(super) cast: Cast<'s>,
+    pub(super) base: Vec<u64>,
 }
 
 /// What one kill showed.
@@ -107,10 +123,7 @@ impl<'s> Run<'s> {
     }
 
     fn all(&self, row: &mut Row) -> Result<(), String> {
-        let starts = match &self.scenario.earlier {
-            None => vec![(0, Image::default())],
-            Some(earlier) => self.starts(earlier)?,
-        };
+        let starts = self.starts()?;
         for (k, start) in &starts {
             row.starts += 1;
             let place = if starts.len() > 1 { format!("start at {k}, ") } else { String::new() };
@@ -148,7 +161,10 @@ impl<'s> Run<'s> {
 
     /// The images that an earlier death can leave, fewer where the limits say so: each has to be
     /// stepped on from.
-    fn starts(&self, earlier: &Part) -> Result<Vec<(u32, Image)>, String> {
+    pub(super) fn starts(&self) -> Result<Vec<(u32, Image)>, String> {
+        let Some(earlier) = &self.scenario.earlier else {
+            return Ok(vec![(0, Image::default())]);
+        };
         let survey = self.survey(earlier, &Image::default(), false)?;
         let by_steps = STARTS_STEPS / survey.instructions.max(1);
         let most = self.limits.starts.min(usize::try_from(by_steps).unwrap_or(usize::MAX)).max(1);
@@ -156,8 +172,12 @@ impl<'s> Run<'s> {
         Ok(survey.images.into_iter().step_by(stride).collect())
     }
 
+    fn judge(&self) -> &Judge {
+        &self.scenario.judge
+    }
+
     fn order(&self) -> Order {
-        let outcomes = self.scenario.outcomes;
+        let outcomes = self.judge().outcomes;
         if self.scenario.one_more { Order::one_more(outcomes) } else { Order::new(outcomes) }
     }
 
@@ -167,7 +187,7 @@ impl<'s> Run<'s> {
         for (k, image) in &survey.images {
             row.images += 1;
             self.reset(image);
-            let found = self.cast.survivor(&Witness::default())?;
+            let found = self.cast.survivor(self.judge(), &Witness::default())?;
             row.took_ns(self.cast.board.survivor_ns());
             if let Err(why) = found.and_then(|outcome| order.note(*k, outcome)) {
                 row.fail(format!("{place}image after k = {k}: {why}"));
@@ -223,11 +243,21 @@ impl<'s> Run<'s> {
             (None, Some(_)) => 0,
             (None, None) => self.scenario.every,
         };
-        let end = survey.instructions;
-        let mut places: Vec<Place> = (0..=every.min(end)).map(Place::after).collect();
-        let behind: Vec<Place> =
-            survey.points.iter().copied().filter(|place| place.k > every).collect();
+        self.places_among(every, &survey.points, first_start, survey.instructions)
+    }
+
+    /// Each of the first `every` instructions, and behind them as many of `places` as the limits
+    /// leave.
+    pub(super) fn places_among(
+        &self,
+        every: u32,
+        places: &[Place],
+        first_start: bool,
+        end: u32,
+    ) -> Vec<Option<Place>> {
+        let behind: Vec<Place> = places.iter().copied().filter(|place| place.k > every).collect();
         let stride = self.stride(first_start, &behind);
+        let mut places: Vec<Place> = (0..=every.min(end)).map(Place::after).collect();
         places.extend(behind.into_iter().step_by(stride));
         if end == self.scenario.until {
             places.push(Place::after(end));
@@ -243,60 +273,6 @@ impl<'s> Run<'s> {
         let by_steps = usize::try_from(steps.div_ceil(most)).unwrap_or(usize::MAX);
         let by_kills = places.len().div_ceil(self.limits.kills.unwrap_or(usize::MAX));
         by_steps.max(by_kills).max(1)
-    }
-
-    /// Steps through the whole operation once, with the waiter asleep or without one.
-    fn survey(&self, part: &Part, start: &Image, waiting: bool) -> Result<Survey, String> {
-        self.reset(start);
-        let holder = self.cast.start_holder()?;
-        let victim = Victim::start(&self.cast.board, part)?;
-        let waiter = if waiting { self.cast.start_waiter()? } else { None };
-        let mut code = Code::default();
-        let mut survey = Survey::default();
-        let mut here = Place::default();
-        let mut seen = HashSet::new();
-        let mut last = self.copy();
-        let first = Image::between(&self.base, &last);
-        seen.insert(first.clone());
-        survey.images.push((0, first));
-        loop {
-            let next = victim.next(&mut code);
-            let step = victim.step()?;
-            let k = survey.instructions + 1;
-            let before = here;
-            here = Place { k, since: here.since + 1, ..here };
-            if next == Next::SystemCall {
-                here = Place { calls: here.calls + 1, since: 0, ..here };
-                survey.points.extend([before, here]);
-            }
-            let watched = self.scenario.memory.as_ref().filter(|_| next != Next::Private);
-            if let Some(memory) = watched.filter(|memory| memory.differs(&last)) {
-                last = memory.copy();
-                survey.points.push(here);
-                let image = Image::between(&self.base, &last);
-                if seen.insert(image.clone()) {
-                    survey.images.push((k, image));
-                }
-            }
-            if step == Step::Returned {
-                break;
-            }
-            survey.instructions = k;
-            if k == self.scenario.until {
-                break;
-            }
-            if k == ENDLESS {
-                return Err("the operation never returns".to_owned());
-            }
-        }
-        survey.points.dedup();
-        survey.points.retain(|place| place.k != 0 && place.k <= survey.instructions);
-        if self.scenario.memory.is_none() {
-            survey.images.clear();
-        }
-        victim.kill()?;
-        drop((waiter, holder));
-        Ok(survey)
     }
 
     /// One real kill, and what became of the world; asked again with more patience where a
@@ -320,7 +296,7 @@ impl<'s> Run<'s> {
     ) -> Result<(Kill, bool), String> {
         self.reset(start);
         let holder = self.cast.start_holder()?;
-        let victim = Victim::start(&self.cast.board, &self.scenario.victim)?;
+        let victim = Victim::start(&self.cast.board, &self.scenario.victim, None)?;
         let waiter = self.cast.start_waiter()?;
         let (instructions, step) = match at {
             Some(place) => victim.go_to(place)?,
@@ -337,7 +313,7 @@ impl<'s> Run<'s> {
         let waiter_ns = u64::try_from(died.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let helped = witness.as_ref().is_ok_and(|witness| witness.helped);
         let found = match witness {
-            Ok(witness) => self.cast.survivor(&witness)?,
+            Ok(witness) => self.cast.survivor(self.judge(), &witness)?,
             Err(why) => Err(why),
         };
         let waiter_ns = if self.scenario.waiter.is_some() && !helped { waiter_ns } else { 0 };
@@ -345,7 +321,7 @@ impl<'s> Run<'s> {
         Ok((Kill { survivor_ns, instructions, returned, waiter_ns, found }, helped))
     }
 
-    fn reset(&self, start: &Image) {
+    pub(super) fn reset(&self, start: &Image) {
         self.cast.board.wipe();
         if let Some(memory) = &self.scenario.memory {
             memory.restore(&self.base, start);
@@ -353,7 +329,7 @@ impl<'s> Run<'s> {
         (self.scenario.reset)();
     }
 
-    fn copy(&self) -> Vec<u64> {
+    pub(super) fn copy(&self) -> Vec<u64> {
         self.scenario.memory.as_ref().map(Memory::copy).unwrap_or_default()
     }
 }

@@ -1,5 +1,8 @@
 //! One operation in one state: who does what, and what may come of it.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
 use super::memory::Memory;
 
 /// The operation itself: everything it does is stepped through.
@@ -13,6 +16,22 @@ pub type Part = Box<dyn Fn() -> Operate>;
 /// A part whose operation is an ordinary closure.
 pub fn part<F: FnMut() + 'static>(prepare: impl Fn() -> F + 'static) -> Part {
     Box::new(move || Box::new(prepare()))
+}
+
+/// A part whose operation tells what it gave, for [`Witness::victim`].
+pub fn telling<F: FnMut() -> u64 + 'static>(prepare: impl Fn() -> F + 'static) -> Part {
+    Box::new(move || {
+        let mut operate = prepare();
+        Box::new(move || TOLD.store(operate(), Relaxed))
+    })
+}
+
+/// What the operation of this process gave; each child has its own copy.
+static TOLD: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// What [`telling`] has kept, if it has.
+pub(super) fn told() -> Option<u64> {
+    Some(TOLD.load(Relaxed)).filter(|&told| told != u64::MAX)
 }
 
 /// Keeps what an operation returned: the victim's operation ends before anything is dropped.
@@ -34,11 +53,33 @@ pub struct Scenario {
     pub(super) holder: Option<Hold>,
     pub(super) victim: Part,
     pub(super) waiter: Option<Waiter>,
-    pub(super) check: Box<dyn Fn(&Witness) -> Finding>,
-    pub(super) outcomes: &'static [&'static str],
+    pub(super) judge: Judge,
+    pub(super) beside: Vec<Meanwhile>,
     pub(super) every: u32,
     pub(super) one_more: bool,
     pub(super) until: u32,
+}
+
+/// What survivors look at, and all that they may find.
+pub(super) struct Judge {
+    pub(super) check: Box<dyn Fn(&Witness) -> Finding>,
+    /// In the order in which they must come as the victim gets further.
+    pub(super) outcomes: &'static [&'static str],
+}
+
+/// What happens while the victim stands still in the middle of its operation.
+pub(super) struct Meanwhile {
+    pub(super) name: &'static str,
+    pub(super) act: Act,
+    pub(super) judge: Judge,
+}
+
+/// Who acts while the victim stands still.
+pub(super) enum Act {
+    /// Another process, which may take so long over what is in its way.
+    Other(Box<dyn Fn(Duration) -> Result<u64, String>>),
+    /// The one that holds what the victim waits for goes on.
+    Holder,
 }
 
 /// What a living process does that is in the victim's way; it calls its argument to stop until the
@@ -60,13 +101,17 @@ pub struct Witness {
     pub waiter: Option<u64>,
     /// Whether it had to be helped, since the victim's death left nothing for it.
     pub helped: bool,
+    /// What the victim's operation gave, if it is a [`telling`] one that came to its end.
+    pub victim: Option<u64>,
+    /// What the other's operation gave, where there was one ([`Scenario::meanwhile`]).
+    pub meanwhile: Option<u64>,
 }
 
 impl std::fmt::Debug for Scenario {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scenario")
             .field("memory", &self.memory)
-            .field("outcomes", &self.outcomes)
+            .field("outcomes", &self.judge.outcomes)
             .field("every", &self.every)
             .finish_non_exhaustive()
     }
@@ -84,19 +129,7 @@ impl Scenario {
         victim: Part,
         check: impl Fn(&Witness) -> Finding + 'static,
     ) -> Self {
-        Self {
-            memory: Some(memory),
-            reset: Box::new(|| {}),
-            earlier: None,
-            holder: None,
-            victim,
-            waiter: None,
-            check: Box::new(check),
-            outcomes,
-            every: u32::MAX,
-            one_more: false,
-            until: u32::MAX,
-        }
+        Self::new(Some(memory), Box::new(|| {}), outcomes, victim, Box::new(check))
     }
 
     /// A scenario whose state is with the kernel (names, files): `reset` makes it anew, and only
@@ -108,15 +141,25 @@ impl Scenario {
         victim: Part,
         check: impl Fn(&Witness) -> Finding + 'static,
     ) -> Self {
+        Self::new(None, Box::new(reset), outcomes, victim, Box::new(check))
+    }
+
+    fn new(
+        memory: Option<Memory>,
+        reset: Box<dyn Fn()>,
+        outcomes: &'static [&'static str],
+        victim: Part,
+        check: Box<dyn Fn(&Witness) -> Finding>,
+    ) -> Self {
         Self {
-            memory: None,
-            reset: Box::new(reset),
+            memory,
+            reset,
             earlier: None,
             holder: None,
             victim,
             waiter: None,
-            check: Box::new(check),
-            outcomes,
+            judge: Judge { check, outcomes },
+            beside: Vec::new(),
             every: u32::MAX,
             one_more: false,
             until: u32::MAX,
@@ -189,6 +232,41 @@ impl Scenario {
     #[must_use]
     pub fn every_instruction_up_to(mut self, every: u32) -> Self {
         self.every = every;
+        self
+    }
+
+    /// Another process does a whole operation while the victim stands still, and then the victim
+    /// goes on to its end: swept in the forms interleave and stop. May be given several times.
+    ///
+    /// `act` is one call of the other process. It must not wait longer than it is told to, since
+    /// what is in its way may be the victim, which stands still and lives: to hear that somebody
+    /// died is an error. `check` then has to find every effect of both exactly once; it is told
+    /// what both gave. `outcomes` are in their order over k: the first where the other came
+    /// wholly before the victim, the last where it came wholly behind.
+    #[must_use]
+    pub fn meanwhile(
+        mut self,
+        name: &'static str,
+        outcomes: &'static [&'static str],
+        act: impl Fn(Duration) -> Result<u64, String> + 'static,
+        check: impl Fn(&Witness) -> Finding + 'static,
+    ) -> Self {
+        let judge = Judge { check: Box::new(check), outcomes };
+        self.beside.push(Meanwhile { name, act: Act::Other(Box::new(act)), judge });
+        self
+    }
+
+    /// As [`meanwhile`](Self::meanwhile), where what happens is that the holder which is in the
+    /// victim's way ([`behind`](Self::behind)) goes on to its end; the victim has to come to its
+    /// own.
+    #[must_use]
+    pub fn meanwhile_released(
+        mut self,
+        outcomes: &'static [&'static str],
+        check: impl Fn(&Witness) -> Finding + 'static,
+    ) -> Self {
+        let judge = Judge { check: Box::new(check), outcomes };
+        self.beside.push(Meanwhile { name: "the holder's end", act: Act::Holder, judge });
         self
     }
 }

@@ -1,11 +1,12 @@
 //! The victim: a child that is led through one operation instruction by instruction.
 
 use std::io;
+use std::time::Duration;
 
 use super::board::Board;
-use super::child::{Child, End, wait};
+use super::child::{Child, End, die_after, wait};
 use super::marker::{self, Code, Next};
-use super::scenario::Part;
+use super::scenario::{Part, told};
 
 /// A traced child, stopped.
 #[derive(Debug)]
@@ -43,13 +44,23 @@ pub(super) enum Step {
 
 impl Victim {
     /// Forks a child that prepares, and stops it before the first instruction of its operation.
-    pub(super) fn start(board: &Board, part: &Part) -> Result<Self, String> {
+    ///
+    /// It is to be killed or, with a `limit` to its life, let go on.
+    pub(super) fn start(
+        board: &Board,
+        part: &Part,
+        limit: Option<Duration>,
+    ) -> Result<Self, String> {
         let child = Child::fork(board, || {
             let mut operate = part();
+            if let Some(limit) = limit {
+                die_after(limit);
+            }
             trace_me().map_err(|error| format!("PTRACE_TRACEME: {error}"))?;
             marker::stop();
             operate();
             marker::stop();
+            board.set_victim(told());
             Ok(())
         });
         let child = child.map_err(|error| format!("fork: {error}"))?;
@@ -103,13 +114,31 @@ impl Victim {
         Ok((count, Step::Inside))
     }
 
-    /// What its next instruction can do.
-    pub(super) fn next(&self, code: &mut Code) -> Next {
+    /// What its next instruction can do, and whether it reaches memory that others have too.
+    pub(super) fn next(&self, code: &mut Code) -> (Next, bool) {
         code.next(self.child.pid())
     }
 
     pub(super) fn kill(self) -> Result<End, String> {
         self.child.kill().map_err(|error| format!("kill: {error}"))
+    }
+
+    /// Ends the tracing. With `stopped` it is then stopped by SIGSTOP, and has done nothing more;
+    /// else it goes on.
+    pub(super) fn let_go(self, stopped: bool) -> Result<Child, String> {
+        if stopped {
+            self.child.stop();
+        }
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        let pid = self.child.pid();
+        // SAFETY: the request reads and writes no memory of ours; signal 0 is delivered.
+        if unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, nothing, nothing) } != 0 {
+            return Err(format!("PTRACE_DETACH: {}", io::Error::last_os_error()));
+        }
+        if stopped && !self.child.wait_for_stop().map_err(|error| format!("waitpid: {error}"))? {
+            return Err("the victim ended, and should have been stopped".to_owned());
+        }
+        Ok(self.child)
     }
 
     /// Has the victim go on until it stops by `signal`, or at its end.

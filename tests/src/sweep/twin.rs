@@ -14,12 +14,12 @@
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::memory::Memory;
-use super::report::Row;
+use super::report::{Form, Row};
 use super::run::{Limits, sweep};
-use super::scenario::{Finding, Operate, Part, Scenario, Witness};
+use super::scenario::{Finding, Part, Scenario, Witness, part};
 
 const OWNER: usize = 0;
 const VERSION: usize = 1;
@@ -49,10 +49,32 @@ pub enum Fault {
     NeverCommits,
     /// Sleepers look again only when woken.
     NoSlices,
+    /// Whoever takes over from the dead leaves a word for a moment that names nobody.
+    UnsignedRepair,
+    /// The old value is read before the cell is one's own.
+    ReadsEarly,
+    /// Who is stopped is taken for dead.
+    StoppedIsDead,
 }
 
-const FAULTS: [Fault; 5] =
-    [Fault::CommitFirst, Fault::NoRepair, Fault::Wavers, Fault::NeverCommits, Fault::NoSlices];
+/// Each fault, and the form that has to see it.
+const FAULTS: [(Fault, Form); 8] = [
+    (Fault::CommitFirst, Form::Kill),
+    (Fault::NoRepair, Form::Kill),
+    (Fault::Wavers, Form::Kill),
+    (Fault::NeverCommits, Form::Kill),
+    (Fault::NoSlices, Form::Kill),
+    (Fault::UnsignedRepair, Form::Double),
+    (Fault::ReadsEarly, Form::Interleave),
+    (Fault::StoppedIsDead, Form::Stop),
+];
+
+/// An owner that is nobody, and so never found dead.
+const NOBODY: u64 = u64::MAX;
+/// What the other process adds while the victim stands still.
+const OTHER: u64 = 10;
+/// The victim was in its way, and it did nothing.
+const REFUSED: u64 = 0;
 
 /// Sweeps the sound cell and each broken one.
 ///
@@ -60,17 +82,17 @@ const FAULTS: [Fault; 5] =
 /// A sentence for each that came out in the wrong colour.
 pub fn self_test() -> Result<Vec<String>, Vec<String>> {
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
-    let sound = sweep_all(Fault::None, &Limits::FULL);
-    let limits = Limits { hang: Duration::from_secs(2), failures: 1, ..Limits::FULL };
-    for row in &sound {
+    let sound = Form::ALL.iter().flat_map(|&form| sweep_all(Fault::None, form, &Limits::FULL));
+    for row in sound {
         if row.is_green() { &mut right } else { &mut wrong }.push(row.to_string());
     }
-    for fault in FAULTS {
+    let limits = Limits { hang: Duration::from_secs(2), failures: 1, ..Limits::FULL };
+    for (fault, form) in FAULTS {
         // One scenario that sees it is enough: the fault may lie outside what another one does.
-        let red = sweep_all(fault, &limits).pop();
+        let red = sweep_all(fault, form, &limits).pop();
         match red.and_then(|row| row.failed.into_iter().next()) {
-            Some(why) => right.push(format!("{fault:?} turns the sweep red: {why}")),
-            None => wrong.push(format!("{fault:?} was not seen")),
+            Some(why) => right.push(format!("{fault:?} turns the form {form} red: {why}")),
+            None => wrong.push(format!("{fault:?} was not seen by the form {form}")),
         }
     }
     if wrong.is_empty() { Ok(right) } else { Err(wrong) }
@@ -79,15 +101,15 @@ pub fn self_test() -> Result<Vec<String>, Vec<String>> {
 type Build = fn(&Cell) -> Scenario;
 
 /// The rows up to the first red one.
-fn sweep_all(fault: Fault, limits: &Limits) -> Vec<Row> {
+fn sweep_all(fault: Fault, form: Form, limits: &Limits) -> Vec<Row> {
     let build: [(&str, Build); 3] = [
         (FREE, free),
         ("after a death in the same", after_death),
         ("waiter asleep", waiter_asleep),
     ];
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (state, build) in build {
-        if rows.last().is_some_and(|row: &Row| !row.is_green()) {
+        if rows.last().is_some_and(|row| !row.is_green()) {
             break;
         }
         // Every instruction of one operation is enough; the others are asked at fewer places.
@@ -95,12 +117,10 @@ fn sweep_all(fault: Fault, limits: &Limits) -> Vec<Row> {
         match Cell::new(fault) {
             Ok(cell) => {
                 let limits = Limits { kills, ..*limits };
-                rows.push(sweep("twin update", state, &build(&cell), &limits));
+                rows.extend(sweep("twin update", state, &build(&cell), form, &limits));
             }
             Err(error) => {
-                let mut row = Row::default();
-                row.fail(error.to_string());
-                rows.push(row);
+                rows.push(Row::not_swept("twin update", state, form, error.to_string()));
             }
         }
     }
@@ -111,6 +131,37 @@ fn free(cell: &Cell) -> Scenario {
     let (victim, checker) = (cell.clone(), cell.clone());
     Scenario::in_memory(cell.again(), &["old", "new"], victim.part(), move |_| checker.check())
         .every_instruction_up_to(UNOPTIMISED)
+        .meanwhile("an update", &["before", "refused", "behind"], other(cell), beside(cell))
+}
+
+/// One update within its time, which tells what it met.
+fn other(cell: &Cell) -> impl Fn(Duration) -> Result<u64, String> + 'static {
+    let cell = cell.clone();
+    move |patience| {
+        let mut met = REFUSED;
+        cell.update_until(Some(Instant::now() + patience), |old| {
+            met = old;
+            old + OTHER
+        });
+        Ok(met)
+    }
+}
+
+/// Both updates are there, or the victim's alone where the other was refused.
+fn beside(cell: &Cell) -> impl Fn(&Witness) -> Finding + 'static {
+    let cell = cell.clone();
+    move |witness| {
+        let (outcome, due) = match witness.meanwhile {
+            Some(OLD) => ("before", OLD + OTHER + 1),
+            Some(REFUSED) => ("refused", OLD + 1),
+            Some(met) if met == OLD + 1 => ("behind", OLD + OTHER + 1),
+            met => return Err(format!("the other met {met:?}")),
+        };
+        match cell.value()? {
+            found if found == due => cell.check().map(|_| outcome),
+            found => Err(format!("{outcome}, and the value is {found} instead of {due}")),
+        }
+    }
 }
 
 fn after_death(cell: &Cell) -> Scenario {
@@ -121,11 +172,11 @@ fn after_death(cell: &Cell) -> Scenario {
         value if value % 2 == 0 => checker.check().map(|_| "new"),
         _ => checker.check().map(|_| "old"),
     };
-    let earlier: Part = {
+    let earlier = {
         let cell = cell.clone();
-        Box::new(move || {
+        part(move || {
             let cell = cell.clone();
-            Box::new(move || cell.update(|old| old + 2)) as Operate
+            move || cell.update(|old| old + 2)
         })
     };
     Scenario::in_memory(cell.again(), &["old", "new"], cell.clone().part(), check)
@@ -170,9 +221,9 @@ impl Cell {
     }
 
     fn part(self) -> Part {
-        Box::new(move || {
+        part(move || {
             let cell = self.clone();
-            Box::new(move || cell.update(|old| old + 1)) as Operate
+            move || cell.update(|old| old + 1)
         })
     }
 
@@ -201,29 +252,56 @@ impl Cell {
         }
     }
 
-    fn acquire(&self) {
+    /// False where it did not become this process's own in time.
+    fn acquire(&self, until: Option<Instant>) -> bool {
         // SAFETY: takes no argument and touches no memory.
         let me = unsafe { libc::getpid() };
         let me = u64::from(me.unsigned_abs());
         loop {
             // ORDERING: as in `current`.
             match self.word(OWNER).compare_exchange(0, me, SeqCst, SeqCst) {
-                Ok(_) => return,
-                Err(owner) if self.fault != Fault::NoRepair && !is_alive(owner) => {
-                    // ORDERING: as in `current`.
-                    if self.word(OWNER).compare_exchange(owner, me, SeqCst, SeqCst).is_ok() {
-                        return;
+                Ok(_) => return true,
+                Err(owner) if self.fault != Fault::NoRepair && !self.is_alive(owner) => {
+                    if self.take_over(owner, me) {
+                        return true;
                     }
                 }
+                Err(_) if until.is_some_and(|until| Instant::now() > until) => return false,
                 Err(_) => std::thread::yield_now(),
             }
         }
     }
 
-    fn update(&self, change: impl Fn(u64) -> u64) {
-        self.acquire();
+    fn take_over(&self, dead: u64, me: u64) -> bool {
+        let mut from = dead;
+        if self.fault == Fault::UnsignedRepair {
+            // ORDERING: as in `current`.
+            if self.word(OWNER).compare_exchange(dead, NOBODY, SeqCst, SeqCst).is_err() {
+                return false;
+            }
+            from = NOBODY;
+        }
+        // ORDERING: as in `current`.
+        self.word(OWNER).compare_exchange(from, me, SeqCst, SeqCst).is_ok()
+    }
+
+    fn is_alive(&self, owner: u64) -> bool {
+        owner == NOBODY
+            || is_alive(owner) && !(self.fault == Fault::StoppedIsDead && is_stopped(owner))
+    }
+
+    fn update(&self, change: impl FnMut(u64) -> u64) {
+        self.update_until(None, change);
+    }
+
+    fn update_until(&self, until: Option<Instant>, mut change: impl FnMut(u64) -> u64) {
+        let early = self.word(self.current()).load(Relaxed);
+        if !self.acquire(until) {
+            return;
+        }
         let (old, other) = (self.current(), COPIES[0] + COPIES[1] - self.current());
-        let new = change(self.word(old).load(Relaxed));
+        let old = self.word(old).load(Relaxed);
+        let new = change(if self.fault == Fault::ReadsEarly { early } else { old });
         match self.fault {
             Fault::CommitFirst => {
                 self.commit();
@@ -304,4 +382,9 @@ fn is_alive(pid: u64) -> bool {
     let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
     // SAFETY: signal 0 only asks.
     unsafe { libc::kill(pid, 0) == 0 }
+}
+
+/// Stopped by a signal, not by whoever traces it.
+fn is_stopped(pid: u64) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "))
 }
