@@ -28,6 +28,8 @@ mod error;
 mod guard;
 #[cfg(not(crossproc_loom))]
 mod lock;
+#[cfg(all(feature = "lock_api", not(crossproc_loom)))]
+pub mod lock_api;
 #[cfg(not(crossproc_loom))]
 #[doc(hidden)]
 pub mod shared;
