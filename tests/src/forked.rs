@@ -42,10 +42,33 @@ impl Forked {
 
     /// Waits for its end, and gives its exit code, or its signal below zero.
     pub fn wait(self) -> i32 {
+        self.reap(0).expect("it was waited for")
+    }
+
+    /// The same if it has ended already; then there is nothing more to wait for, nor to signal.
+    pub fn try_wait(&mut self) -> Option<i32> {
+        self.reap(libc::WNOHANG)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: numbers only; until it is reaped the number is its own.
+        let failed = unsafe { libc::kill(self.pid, signal) };
+        assert_eq!(failed, 0, "{}", io::Error::last_os_error());
+    }
+
+    fn reap(&self, options: i32) -> Option<i32> {
         let mut status = 0;
         // SAFETY: there is room for the status.
-        let ended = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
-        assert_eq!(ended, self.pid, "{}", io::Error::last_os_error());
-        if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
+        let ended = unsafe { libc::waitpid(self.pid, &raw mut status, options) };
+        assert!(ended >= 0, "{}", io::Error::last_os_error());
+        let code = || {
+            if libc::WIFEXITED(status) {
+                libc::WEXITSTATUS(status)
+            } else {
+                -libc::WTERMSIG(status)
+            }
+        };
+        (ended == self.pid).then(code)
     }
 }

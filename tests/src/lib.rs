@@ -1,9 +1,10 @@
-//! Whole-system tests of crossproc, and the sweeps.
+//! Whole-system tests of crossproc, the sweeps, and the storm.
 
 pub mod dice;
 pub mod forked;
 pub mod outside;
 pub mod scarce;
 pub mod stage;
+pub mod storm;
 pub mod sweep;
 pub mod traces;
