@@ -43,6 +43,9 @@ pub enum Error {
     /// A lock could not be had, or its last owner did not give it back.
     #[error(transparent)]
     Lock(#[from] LockFailure),
+    /// What was to be done once is not done.
+    #[error(transparent)]
+    Once(#[from] crate::OnceError),
     /// A process could not be started.
     #[error(transparent)]
     Process(#[from] crossproc_process::Error),

@@ -6,4 +6,5 @@ pub use crate::{
     Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
     wait_any,
 };
+pub use crate::{Once, OnceError};
 pub use serde::{Deserialize, Serialize};

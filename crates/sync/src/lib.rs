@@ -43,6 +43,8 @@ pub use guard::LockGuard;
 #[cfg(not(crossproc_loom))]
 pub use lock::Lock;
 #[cfg(not(crossproc_loom))]
+pub use once::{Once, OnceError, OnceState, OnceTryError};
+#[cfg(not(crossproc_loom))]
 pub use semaphore::{
     BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
 };

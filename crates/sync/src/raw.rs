@@ -169,7 +169,7 @@ impl Holder {
     }
 
     #[inline]
-    fn packed(self) -> u64 {
+    pub(crate) fn packed(self) -> u64 {
         u64::from(self.id.get()) << 32 | u64::from(self.thread)
     }
 }
