@@ -71,13 +71,13 @@ fn child() {
 
 fn race(world: &World) {
     for round in 0..ROUNDS {
-        let once = Once::open_or_create(&world.segment, &format!("{round}")).unwrap();
+        let once = Once::open_or_create(&world.segment, &format!("{round}")).expect("room for it");
         let add = || {
             // In two steps: two runners at once would lose one.
             let count = world.flags().count.load(Relaxed);
             world.flags().count.store(count + 1, Relaxed);
         };
-        once.call_once_deadline(by_end(), add).unwrap();
+        once.call_once_deadline(by_end(), add).expect("nobody dies");
         assert!(world.flags().count.load(Relaxed) > round);
     }
 }
