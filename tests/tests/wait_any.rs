@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crossproc::crates::segment::wait;
-use crossproc::{JoinHandle, Lock, LockError, Queue, Segment, WaitFd, Waitable, spawn, wait_any};
+use crossproc::{
+    JoinHandle, Lock, LockError, Queue, Segment, Semaphore, WaitFd, Waitable, spawn, wait_any,
+};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::poll;
 
@@ -144,6 +146,35 @@ fn the_death_of_an_owner_wakes_who_waits_for_its_lock_and_more() {
         assert_eq!(waiter.join().unwrap(), [1]);
     });
     let _ = process.join();
+}
+
+#[test]
+fn a_permit_wakes_whether_it_is_given_back_or_comes_from_the_dead() {
+    let segment = segment();
+    let never = Queue::<u32>::create(&segment, "never", 1).unwrap();
+    let permits = Semaphore::new_in(&segment, 1).unwrap();
+    let waiting = |act: &dyn Fn()| {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait_any(&[&never, &permits], LONG).unwrap());
+            until_asleep(&segment, 1);
+            act();
+            assert_eq!(waiter.join().unwrap(), [1]);
+        });
+    };
+    permits.take().unwrap();
+    waiting(&|| permits.release(1).unwrap());
+    let held = Queue::<u32>::bounded(1).unwrap();
+    let holder = spawn((permits.clone(), held.clone()), |permits: Semaphore, held: Queue<u32>| {
+        let _permit = permits.acquire().unwrap();
+        held.put(1).unwrap();
+        loop {
+            std::thread::park();
+        }
+    })
+    .unwrap();
+    held.get().unwrap();
+    waiting(&|| holder.kill().unwrap());
+    let _: Result<(), _> = holder.join();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use core::time::Duration;
 
-use crossproc_segment::wait::{Look, block_on};
+use crossproc_segment::wait::{Look, Source, block_on};
 use crossproc_segment::{Error, MemberId, Result, Segment, Shape};
 use crossproc_sys::clock::{self, Deadline};
 use serde::{Deserializer, Serializer};
@@ -229,6 +229,15 @@ impl<K: Kind> Core<K> {
 
     pub(super) fn available(&self) -> u32 {
         self.raw().available()
+    }
+
+    /// Whether a permit is there; with [`Look::Repair`] those of the dead come back first.
+    pub(super) fn is_ready(&self, look: Look) -> bool {
+        self.available() > 0 || (look == Look::Repair && self.repair() > 0)
+    }
+
+    pub(super) fn source(&self) -> Source<'_> {
+        Source::EventCount(self.segment(), self.raw().freed())
     }
 
     pub(super) fn limit(&self) -> u32 {

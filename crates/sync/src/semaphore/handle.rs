@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crossproc_segment::wait::{Look, Source, Waitable};
 use crossproc_segment::{Result, Segment};
 use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -432,6 +433,17 @@ impl Semaphore {
     #[inline]
     pub fn segment(&self) -> &Segment {
         self.core.segment()
+    }
+}
+
+/// Ready when a permit is there. One that is given back, or comes back from the dead, wakes the waiter.
+impl Waitable for Semaphore {
+    fn is_ready(&self, look: Look) -> bool {
+        self.core.is_ready(look)
+    }
+
+    fn source(&self) -> Source<'_> {
+        self.core.source()
     }
 }
 
