@@ -28,6 +28,7 @@ pub use crossproc_sync::{
     Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,
 };
 pub use crossproc_sync::{Once, OnceError, OnceState, OnceTryError};
+pub use crossproc_sync::{RLock, RLockGuard};
 pub use crossproc_value::{Value, ValueGuard};
 
 /// The crates behind this one, whole: what is too rare for a name at the top.

@@ -1,5 +1,6 @@
 //! What a program that uses crossproc needs: `use crossproc::prelude::*;`.
 
+pub use crate::RLock;
 pub use crate::{BoundedSemaphore, Permit, Semaphore};
 pub use crate::{
     Failure, GetError, JoinError, JoinHandle, Lock, LockError, Message, Pod, Process, PutError,

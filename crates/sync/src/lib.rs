@@ -45,6 +45,8 @@ pub use lock::Lock;
 #[cfg(not(crossproc_loom))]
 pub use once::{Once, OnceError, OnceState, OnceTryError};
 #[cfg(not(crossproc_loom))]
+pub use rlock::{RLock, RLockGuard};
+#[cfg(not(crossproc_loom))]
 pub use semaphore::{
     BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
 };

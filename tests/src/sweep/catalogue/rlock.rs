@@ -1,5 +1,253 @@
-//! A lock that its owner may lock again.
+//! The lock that its owner may lock again: every level entered and left, taken over from the dead.
+//!
+//! What it guards is a pair of words that are equal whenever nobody holds it. The victim makes one
+//! larger at the first level and the other at the second; survivors find them equal unless they
+//! were told of a death, and begin at depth one.
 
-use super::Entry;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub(super) const ENTRIES: &[Entry] = &[];
+use crossproc::RLock;
+use crossproc_segment::{Object, Segment, Shape};
+use crossproc_sync::{LockError, RLockGuard, TryLockError};
+
+use super::{Entry, stage, text};
+use crate::sweep::memory::Memory;
+use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, part};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::new("rlock lock + lock + unlock + unlock", "free", free),
+    Entry::new("rlock try_lock + lock + unlock + unlock", "free", free_try),
+    Entry::new("rlock lock + lock + unlock + unlock", "holder dead at depth two", holder_dead),
+    Entry::new("rlock lock + lock + unlock + unlock", "earlier death in the same", after_death),
+    Entry::new("rlock unlock + unlock", "waiter asleep", waiter_asleep),
+    Entry::new("rlock lock", "behind a living holder", behind_holder),
+];
+
+const TOLD: u64 = 1;
+const NOT_TOLD: u64 = 2;
+
+/// A lock and the two words behind it.
+#[derive(Clone, Debug)]
+struct Stage {
+    segment: Segment,
+    lock: RLock,
+    pair: Object,
+}
+
+/// How a victim takes the first level.
+type Acquire = for<'l> fn(&'l RLock) -> Option<RLockGuard<'l>>;
+
+impl Stage {
+    fn new() -> Result<(Self, Memory), String> {
+        let (segment, memory) = stage()?;
+        let lock = RLock::new_in(&segment).map_err(text)?;
+        let shape = Shape::untyped("sweep pair", 1);
+        let pair = segment.construct(None, &shape, 16, |_| {}).map_err(text)?;
+        Ok((Self { segment, lock, pair }, memory))
+    }
+
+    /// A stage whose lock is held twice by a process that is no more.
+    fn with_dead_holder() -> Result<(Self, Memory), String> {
+        let (stage, memory) = Self::new()?;
+        crate::sweep::in_child(|| {
+            std::mem::forget((stage.lock.lock(), stage.lock.lock()));
+            Ok(())
+        })?;
+        Ok((stage, memory))
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        assert!(at < 2, "a pair has two words");
+        // SAFETY: the body has two words, and stays mapped as long as `self` lives.
+        let word = unsafe { self.pair.body().cast::<AtomicU64>().add(at) };
+        // SAFETY: aligned, and everybody reaches it by atomics only.
+        unsafe { word.as_ref() }
+    }
+
+    /// Makes both words `value`: the first by the first level, the second by one within.
+    fn bump(&self, value: u64) {
+        self.word(0).store(value, Relaxed);
+        let inner = self.lock.lock();
+        if inner.is_ok() {
+            self.word(1).store(value, Relaxed);
+        }
+    }
+
+    /// A victim that has the lock twice, makes the words `value`, and leaves level by level.
+    fn victim(&self, acquire: Acquire, value: u64) -> Part {
+        let stage = self.clone();
+        part(move || {
+            let stage = stage.clone();
+            let _ = stage.segment.me();
+            move || {
+                let guard = acquire(&stage.lock);
+                if guard.is_some() {
+                    stage.bump(value);
+                }
+                drop(guard);
+            }
+        })
+    }
+
+    /// Locks and says if it was told of a death; then the pair is whole, and the depth one.
+    fn enter(&self) -> Result<(RLockGuard<'_>, bool), String> {
+        let (guard, told) = match self.lock.lock() {
+            Ok(guard) => (guard, false),
+            Err(LockError::OwnerDied(guard)) => (guard, true),
+            Err(error) => return Err(format!("lock: {error}")),
+        };
+        if self.lock.depth() != 1 {
+            return Err(format!("begins at depth {}", self.lock.depth()));
+        }
+        let (one, two) = (self.word(0).load(Relaxed), self.word(1).load(Relaxed));
+        if told {
+            self.word(1).store(one, Relaxed);
+        } else if one != two {
+            return Err(format!("the pair is {one}, {two}, and nobody was told"));
+        }
+        Ok((guard, told))
+    }
+
+    /// What a third process does, asleep in it when the victim dies.
+    fn wait(&self) -> u64 {
+        match self.enter() {
+            Ok((_guard, true)) => TOLD,
+            Ok((_guard, false)) => NOT_TOLD,
+            Err(_) => 0,
+        }
+    }
+
+    /// The lock works as a new one does.
+    fn works(&self) -> Result<(), String> {
+        let (guard, told) = self.enter()?;
+        if told {
+            return Err("told of a death that another was told of".to_owned());
+        }
+        let inner = self.lock.lock().map_err(text)?;
+        if self.lock.depth() != 2 {
+            return Err(format!("locked twice, and the depth is {}", self.lock.depth()));
+        }
+        drop(guard);
+        if !self.lock.is_held_by_me() {
+            return Err("one level left, and not held".to_owned());
+        }
+        drop(inner);
+        if self.lock.is_held_by_me() {
+            return Err("no level left, and held".to_owned());
+        }
+        self.lock.try_lock().map(drop).map_err(text)
+    }
+
+    /// Enters once, then the lock works; says what the pair was and if told.
+    fn check(&self) -> Result<(u64, bool), String> {
+        let (guard, told) = self.enter()?;
+        let value = self.word(0).load(Relaxed);
+        drop(guard);
+        self.works()?;
+        Ok((value, told))
+    }
+}
+
+fn by_lock(lock: &RLock) -> Option<RLockGuard<'_>> {
+    match lock.lock() {
+        Ok(guard) | Err(LockError::OwnerDied(guard)) => Some(guard),
+        Err(_) => None,
+    }
+}
+
+fn by_try_lock(lock: &RLock) -> Option<RLockGuard<'_>> {
+    match lock.try_lock() {
+        Ok(guard) | Err(TryLockError::OwnerDied(guard)) => Some(guard),
+        Err(_) => None,
+    }
+}
+
+fn free() -> Result<Scenario, String> {
+    free_by(by_lock)
+}
+
+fn free_try() -> Result<Scenario, String> {
+    free_by(by_try_lock)
+}
+
+fn free_by(acquire: Acquire) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(acquire, 1);
+    let check = move |_: &_| -> Finding {
+        match stage.check()? {
+            (_, true) => Ok("owner died"),
+            (0, false) => Ok("untouched"),
+            (_, false) => Ok("done"),
+        }
+    };
+    Ok(Scenario::in_memory(memory, &["untouched", "owner died", "done"], victim, check))
+}
+
+fn holder_dead() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::with_dead_holder()?;
+    let victim = stage.victim(by_lock, 1);
+    let check = move |_: &_| match stage.check()? {
+        (_, true) => Ok("owner died"),
+        (1, false) => Ok("done"),
+        (value, false) => Err(format!("released with the pair at {value}")),
+    };
+    Ok(Scenario::in_memory(memory, &["owner died", "done"], victim, check))
+}
+
+fn after_death() -> Result<Scenario, String> {
+    const MARK: u64 = 1000;
+    let (stage, memory) = Stage::new()?;
+    let (earlier, victim) = (stage.victim(by_lock, 1), stage.victim(by_lock, MARK));
+    let check = move |_: &_| match stage.check()? {
+        (MARK, false) => Ok("done"),
+        _ => Ok("not done"),
+    };
+    Ok(Scenario::in_memory(memory, &["not done", "done"], victim, check).after_death_of(earlier))
+}
+
+fn waiter_asleep() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let held = stage.clone();
+    let victim: Part = Box::new(move || {
+        // The guards borrow the lock, and all live until the victim's end.
+        let lock: &'static RLock = Box::leak(Box::new(held.lock.clone()));
+        let mut guards = (by_lock(lock), by_lock(lock));
+        Box::new(move || {
+            drop(guards.0.take());
+            drop(guards.1.take());
+        }) as Operate
+    });
+    let (waiting, checked) = (stage.clone(), stage);
+    let check = move |witness: &Witness| {
+        checked.works()?;
+        match witness.waiter {
+            Some(TOLD) => Ok("owner died"),
+            Some(NOT_TOLD) => Ok("released"),
+            other => Err(format!("the waiter came back with {other:?}")),
+        }
+    };
+    Ok(Scenario::in_memory(memory, &["owner died", "released"], victim, check)
+        .with_waiter(move || waiting.wait()))
+}
+
+/// Killed while it waits.
+const WAITS_FOR: u32 = 2000;
+
+fn behind_holder() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(by_lock, 7);
+    let (holding, checked) = (stage.clone(), stage);
+    let check = move |_: &_| match checked.check()? {
+        (1, false) => Ok("waited"),
+        found => Err(format!("{found:?}")),
+    };
+    let hold = move |stop: &dyn Fn()| {
+        let guard = by_lock(&holding.lock);
+        stop();
+        holding.bump(1);
+        drop(guard);
+    };
+    Ok(Scenario::in_memory(memory, &["waited"], victim, check)
+        .behind(WAITS_FOR, hold)
+        .every_instruction_up_to(WAITS_FOR / 6))
+}
