@@ -1,4 +1,5 @@
-//! One row of the table: our time or rate beside a reference's, in interleaved rounds.
+//! The rows of the table: our time or rate beside a reference's, in interleaved rounds; or below a
+//! bound of its own, where there is nothing to measure beside it.
 
 use serde::Serialize;
 
@@ -26,6 +27,30 @@ pub enum Unit {
     Nanoseconds,
     /// Operations a second; at least `target` times the reference.
     PerSecond,
+    /// Per cent of one core; at most `target` times the reference.
+    Percent,
+}
+
+/// One measurement and the rows that it gives, each of which has a bound instead of a reference.
+#[derive(Debug)]
+pub struct Bounded {
+    /// The rows.
+    pub rows: Vec<Bound>,
+    /// Measures once, and gives a number for each of the rows, in their order.
+    pub measure: fn(&Effort) -> anyhow::Result<Vec<f64>>,
+}
+
+/// A row that must stay below a bound of its own.
+#[derive(Debug)]
+pub struct Bound {
+    /// As [`Figure::key`].
+    pub key: &'static str,
+    /// What is measured.
+    pub what: &'static str,
+    /// What the number is: not a rate, of which more is better.
+    pub unit: Unit,
+    /// What it may be at most.
+    pub at_most: f64,
 }
 
 /// How long to measure.
@@ -45,7 +70,7 @@ impl Effort {
     }
 }
 
-/// A measured row.
+/// A measured row. A bound stands in the place of the reference.
 #[derive(Debug, Serialize)]
 pub struct Row {
     /// Short name.
@@ -54,17 +79,17 @@ pub struct Row {
     pub what: &'static str,
     /// Our median.
     pub ours: f64,
-    /// The reference's median.
+    /// The reference's median, or the bound.
     pub reference: f64,
     /// ours / reference.
     pub ratio: f64,
-    /// As printed in the table: `<= 1.25 x` or `>= 3 x`.
+    /// As printed in the table: `<= 1.25 x`, `>= 3 x` or, for a bound, `<= 30 ms`.
     pub target: String,
     /// Whether the target was reached.
     pub ok: bool,
-    /// `ns` or `/s`; the table's, not in the JSON contract.
+    /// The table's, not in the JSON contract.
     #[serde(skip)]
-    pub unit: &'static str,
+    pub unit: Unit,
 }
 
 impl Figure {
@@ -86,13 +111,56 @@ impl Figure {
         }
         let (ours, reference) = (median(&mut ours), median(&mut reference));
         let ratio = ours / reference;
-        let (sign, ok, unit) = match self.unit {
-            Unit::Nanoseconds => ("<=", ratio <= self.target, "ns"),
-            Unit::PerSecond => (">=", ratio >= self.target, "/s"),
+        let (sign, ok) = match self.unit {
+            Unit::Nanoseconds | Unit::Percent => ("<=", ratio <= self.target),
+            Unit::PerSecond => (">=", ratio >= self.target),
         };
         let target = format!("{sign} {} x", self.target);
-        let (key, what) = (self.key, self.what);
+        let (key, what, unit) = (self.key, self.what, self.unit);
         Ok(Row { key, what, ours, reference, ratio, target, ok, unit })
+    }
+}
+
+impl Bounded {
+    /// Measures, and gives all rows.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the measurement failed with.
+    pub fn measure(&self, effort: &Effort) -> anyhow::Result<Vec<Row>> {
+        let measured = (self.measure)(effort)?;
+        anyhow::ensure!(measured.len() == self.rows.len(), "a number for each row");
+        Ok(self.rows.iter().zip(measured).map(|(bound, ours)| bound.row(ours)).collect())
+    }
+}
+
+impl Bound {
+    fn row(&self, ours: f64) -> Row {
+        let &Self { key, what, unit, at_most } = self;
+        let target = format!("<= {}", unit.shown(at_most, 0));
+        Row {
+            key,
+            what,
+            ours,
+            reference: at_most,
+            ratio: ours / at_most,
+            target,
+            ok: ours <= at_most,
+            unit,
+        }
+    }
+}
+
+impl Unit {
+    /// A number as the table shows it, with its unit.
+    #[must_use]
+    pub fn shown(self, value: f64, digits: usize) -> String {
+        match self {
+            Self::PerSecond => format!("{:.digits$} M/s", value / 1e6),
+            Self::Percent => format!("{value:.digits$} %"),
+            Self::Nanoseconds if value >= 1e6 => format!("{:.digits$} ms", value / 1e6),
+            Self::Nanoseconds => format!("{value:.digits$} ns"),
+        }
     }
 }
 

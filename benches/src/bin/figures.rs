@@ -1,4 +1,5 @@
-//! Prints every figure that crossproc promises, ours beside its reference, in one run.
+//! Prints every figure that crossproc promises in one run: ours beside its reference, or beside the
+//! bound that it must stay below.
 //!
 //! ```text
 //! cargo run --release -p benches --bin figures [-- --quick] [--json] [--only PREFIX]
@@ -15,7 +16,8 @@ struct Options {
     /// Fewer and shorter rounds: below a minute.
     #[arg(long)]
     quick: bool,
-    /// Print a list of objects instead of a table: times in ns, rates per second.
+    /// Print a list of objects instead of a table: times in ns, rates per second, shares of a core
+    /// in per cent.
     #[arg(long)]
     json: bool,
     /// Only the rows whose key begins with this.
@@ -33,15 +35,21 @@ fn main() -> anyhow::Result<()> {
         Effort { rounds: 9, percent: 100 }
     };
     let mut rows: Vec<Row> = Vec::new();
-    for figure in rows::all() {
-        if !figure.key.starts_with(&options.only) {
-            continue;
-        }
-        let row = figure.measure(&effort)?;
+    let mut take = |row: Row| {
         if !options.json {
             print(&row);
         }
         rows.push(row);
+    };
+    let is_asked_for = |key: &str| key.starts_with(&options.only);
+    for figure in rows::all().iter().filter(|figure| is_asked_for(figure.key)) {
+        take(figure.measure(&effort)?);
+    }
+    for bounded in rows::bounded() {
+        if bounded.rows.iter().any(|bound| is_asked_for(bound.key)) {
+            let measured = bounded.measure(&effort)?.into_iter();
+            measured.filter(|row| is_asked_for(row.key)).for_each(&mut take);
+        }
     }
     anyhow::ensure!(!rows.is_empty(), "no row's key begins with {:?}", options.only);
     if options.json {
@@ -54,15 +62,11 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn print(row: &Row) {
-    let shown = |value: f64| match row.unit {
-        "/s" => format!("{:.2} M/s", value / 1e6),
-        _ => format!("{value:.1} ns"),
-    };
     println!(
-        "{:20} {:>12} {:>12}  {:>5.2} x  ({:>9})  {}  {}",
+        "{:22} {:>12} {:>12}  {:>5.2} x  ({:>10})  {}  {}",
         row.key,
-        shown(row.ours),
-        shown(row.reference),
+        row.unit.shown(row.ours, 2),
+        row.unit.shown(row.reference, 2),
         row.ratio,
         row.target,
         if row.ok { "ok  " } else { "MISS" },

@@ -10,14 +10,14 @@ mod signals;
 mod value;
 mod waiting;
 
-use crate::figure::Figure;
+use crate::figure::{Bounded, Figure};
 
 /// Runs before everything in `main`: this process may be the child of a row.
 pub fn early() {
     process::early();
 }
 
-/// All rows, in the order of the table.
+/// All rows with a reference, in the order of the table.
 #[must_use]
 pub fn all() -> Vec<Figure> {
     [
@@ -28,9 +28,14 @@ pub fn all() -> Vec<Figure> {
         round_trip::rows(),
         value::rows(),
         process::rows(),
-        waiting::rows(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// All rows with a bound, which follow them.
+#[must_use]
+pub fn bounded() -> Vec<Bounded> {
+    waiting::bounded()
 }

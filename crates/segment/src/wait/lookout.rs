@@ -30,7 +30,7 @@ use crate::MemberId;
 const MS: u64 = 1_000_000;
 
 /// A tick of a watch that is told of deaths.
-const TICK_NS: u64 = 50 * MS;
+const TICK_NS: u64 = 40 * MS;
 /// A tick of a watch that must ask.
 const ASKING_TICK_NS: u64 = 20 * MS;
 /// How soon a watch goes on that has not asked about all members yet.

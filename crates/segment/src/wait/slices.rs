@@ -19,8 +19,8 @@ const YOUNG: u32 = 2;
 const FIRST_NS: u64 = 8 * MS;
 /// Time between the looks of all old sleepers of a segment together.
 const BASE_NS: u64 = 20 * MS;
-/// The longest slice of an old sleeper.
-const CAP_NS: u64 = 5_000 * MS;
+/// The longest slice of an old sleeper: 5 s are promised, to going on.
+const CAP_NS: u64 = 4_900 * MS;
 /// The longest slice of an old sleeper that no burial can reach.
 const CAP_UNRECORDED_NS: u64 = 50 * MS;
 
