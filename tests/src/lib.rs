@@ -2,6 +2,7 @@
 
 pub mod dice;
 pub mod forked;
+pub mod hostile;
 pub mod outside;
 pub mod scarce;
 pub mod stage;

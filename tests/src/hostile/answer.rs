@@ -1,0 +1,138 @@
+//! What calls answer, in kinds that can be counted.
+
+use crossproc::{DecodeError, LockError, LockFailure, TryGetError, TryLockError, TryPutError};
+use crossproc_queue::Error as QueueError;
+use crossproc_segment::Error as SegmentError;
+
+/// How many kinds of answers there are.
+pub(super) const KINDS: usize = 10;
+
+/// The kinds, as they head the columns of the table.
+pub(super) const HEADS: [&str; KINDS] = [
+    "done", "corrupt", "closed", "in time", "news", "deadlock", "gone", "other", "no room",
+    "message",
+];
+
+/// What a call answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// What was asked for.
+    Done,
+    /// The memory holds what no correct process writes.
+    Corrupt,
+    /// The queue is closed.
+    Closed,
+    /// Not now, or not before the deadline.
+    InTime,
+    /// Done, and somebody died or panicked before.
+    News,
+    /// This thread would wait for itself.
+    Deadlock,
+    /// Nothing there, or there already.
+    Gone,
+    /// Another kind, type or layout; a segment that is none; something the system refused.
+    Other,
+    /// The segment, or one of its tables, is full.
+    NoRoom,
+    /// A message that is none of its type, or whose handles cannot be attached.
+    Message,
+}
+
+impl<T, E> From<Result<T, E>> for Answer
+where
+    Self: From<E>,
+{
+    fn from(result: Result<T, E>) -> Self {
+        result.map_or_else(Self::from, |_| Self::Done)
+    }
+}
+
+impl From<LockFailure> for Answer {
+    fn from(failure: LockFailure) -> Self {
+        match failure {
+            LockFailure::OwnerDied | LockFailure::Poisoned => Self::News,
+            LockFailure::Deadlock => Self::Deadlock,
+            LockFailure::Corrupt => Self::Corrupt,
+            LockFailure::WouldBlock | LockFailure::Timeout => Self::InTime,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl<G> From<LockError<G>> for Answer {
+    fn from(error: LockError<G>) -> Self {
+        LockFailure::from(error).into()
+    }
+}
+
+impl<G> From<TryLockError<G>> for Answer {
+    fn from(error: TryLockError<G>) -> Self {
+        LockFailure::from(error).into()
+    }
+}
+
+impl From<SegmentError> for Answer {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::Corrupt { .. } => Self::Corrupt,
+            SegmentError::Exists { .. } | SegmentError::NotFound { .. } | SegmentError::Gone => {
+                Self::Gone
+            }
+            SegmentError::NoRoom { .. }
+            | SegmentError::TooManyMembers { .. }
+            | SegmentError::TooManyNames { .. }
+            | SegmentError::TooManyHandles { .. } => Self::NoRoom,
+            SegmentError::Unreachable { .. } => Self::Message,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<QueueError> for Answer {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Segment(error) => error.into(),
+            _ => Self::Other,
+        }
+    }
+}
+
+impl<T> From<TryPutError<T>> for Answer {
+    fn from(error: TryPutError<T>) -> Self {
+        match error {
+            TryPutError::Full(_) => Self::InTime,
+            TryPutError::Closed(_) => Self::Closed,
+            TryPutError::Corrupt(_) => Self::Corrupt,
+            TryPutError::OutOfMemory { .. } => Self::NoRoom,
+            TryPutError::Encode { .. } => Self::Message,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<TryGetError> for Answer {
+    fn from(error: TryGetError) -> Self {
+        match error {
+            TryGetError::Empty => Self::InTime,
+            TryGetError::Closed => Self::Closed,
+            TryGetError::Corrupt => Self::Corrupt,
+            TryGetError::Malformed(_) | TryGetError::Unreachable(_) => Self::Message,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<DecodeError> for Answer {
+    fn from(_: DecodeError) -> Self {
+        Self::Message
+    }
+}
+
+impl From<anyhow::Error> for Answer {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<SegmentError>() {
+            Ok(error) => error.into(),
+            Err(error) => error.downcast::<QueueError>().map_or(Self::Other, Self::from),
+        }
+    }
+}

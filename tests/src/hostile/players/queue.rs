@@ -1,0 +1,149 @@
+//! `Queue`: items as words, as bytes, and as messages in the slot and in blocks.
+
+use std::hint::black_box;
+
+use anyhow::Result;
+use crossproc::{Deadline, Message, Queue, Segment};
+use serde::{Deserialize, Serialize};
+
+use crate::hostile::answer::Answer;
+use crate::hostile::hand::{Hand, Play, Primitive};
+
+const CAPACITY: usize = 3;
+
+pub(super) fn numbers() -> Primitive {
+    Primitive { name: "queue u64", attach: attach::<u64>, die_in: None, keep: None }
+}
+
+pub(super) fn records() -> Primitive {
+    Primitive { name: "queue struct", attach: attach::<Record>, die_in: None, keep: None }
+}
+
+pub(super) fn blobs() -> Primitive {
+    Primitive { name: "queue 128 B", attach: attach::<[u64; 16]>, die_in: None, keep: None }
+}
+
+pub(super) fn texts() -> Primitive {
+    Primitive { name: "queue String", attach: attach::<String>, die_in: None, keep: None }
+}
+
+/// What has bytes that are no value.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    at: u64,
+    level: f32,
+    letter: char,
+    ready: bool,
+}
+
+/// What can be put.
+trait Item: Message {
+    fn of(number: u64) -> Self;
+}
+
+impl Item for u64 {
+    fn of(number: u64) -> Self {
+        number
+    }
+}
+
+impl Item for Record {
+    fn of(number: u64) -> Self {
+        Self { at: number, level: 0.5, letter: 'x', ready: true }
+    }
+}
+
+impl Item for [u64; 16] {
+    fn of(number: u64) -> Self {
+        [number; 16]
+    }
+}
+
+impl Item for String {
+    /// Each second one is too long for the slot.
+    fn of(number: u64) -> Self {
+        "crossproc ".repeat(if number % 2 == 0 { 3 } else { 40 })
+    }
+}
+
+struct Filled<T> {
+    queue: Queue<T>,
+    name: String,
+}
+
+fn attach<T: Item>(segment: &Segment) -> Result<Box<dyn Play>> {
+    let name = format!("queue.{}", std::any::type_name::<T>().rsplit(':').next().unwrap_or("?"));
+    let queue = Queue::<T>::open_or_create(segment, &name, CAPACITY)?;
+    if queue.is_empty() {
+        // Something that is there when a round begins.
+        queue.try_put(T::of(0)).map_err(crossproc::TryPutError::without_item)?;
+        queue.try_put(T::of(1)).map_err(crossproc::TryPutError::without_item)?;
+    }
+    Ok(Box::new(Filled { queue, name }))
+}
+
+impl<T: Item> Play for Filled<T> {
+    fn play(&self, hand: &Hand<'_>) {
+        self.take_and_fill(hand);
+        self.look(hand);
+        self.drain(hand);
+        if hand.turn.is_last {
+            self.close(hand);
+        }
+    }
+}
+
+impl<T: Item> Filled<T> {
+    fn take_and_fill(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("try_get", || queue.try_get());
+        hand.point();
+        hand.timed("get_timeout", || queue.get_timeout(hand.patience()));
+        for number in 0..CAPACITY as u64 {
+            hand.timed("try_put", || queue.try_put(T::of(number)));
+            if number == 1 {
+                hand.point();
+            }
+        }
+        hand.timed("put_timeout, full", || queue.put_timeout(T::of(1), hand.patience()));
+        hand.timed("put_deadline, full", || {
+            queue.put_deadline(T::of(0), Deadline::after(hand.patience()))
+        });
+        hand.timed("try_put, full", || queue.try_put(T::of(1)));
+    }
+
+    fn look(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("len, is_empty, is_full, is_closed", || {
+            assert!(queue.len() <= queue.capacity(), "more items than places");
+            black_box((queue.is_empty(), queue.is_full(), queue.is_closed()));
+        });
+        hand.timed("Debug", || drop(format!("{queue:?}")));
+        hand.timed("open", || Queue::<T>::open(queue.segment(), &self.name));
+        hand.waits("open_or_create", || {
+            Queue::<T>::open_or_create(queue.segment(), &self.name, CAPACITY)
+        });
+        hand.timed("discard_unreachable", || queue.discard_unreachable());
+    }
+
+    fn drain(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        for _ in 0..=CAPACITY {
+            hand.timed("try_get", || queue.try_get());
+        }
+        hand.timed("get_timeout, empty", || queue.get_timeout(hand.patience()));
+        hand.timed("get_deadline, empty", || queue.get_deadline(Deadline::after(hand.patience())));
+        hand.timed("put_timeout", || queue.put_timeout(T::of(1), hand.patience()));
+    }
+
+    fn close(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("close", || queue.close());
+        hand.timed("try_put, closed", || queue.try_put(T::of(0)));
+        hand.timed("put_timeout, closed", || queue.put_timeout(T::of(1), hand.patience()));
+        // What is in comes out, then it says so.
+        for _ in 0..3 {
+            hand.timed("get_timeout, closed", || Answer::from(queue.get_timeout(hand.patience())));
+        }
+    }
+}
