@@ -150,9 +150,13 @@ impl<'r, F: FnMut(&Failure)> Run<'r, F> {
         let mut played = 0;
         while !STOP.load(Relaxed) && self.report.failures.len() < MOST_FAILURES {
             let plan = self.planner.plan(number);
+            if played % ROUNDS_OF_A_SCENE == ROUNDS_OF_A_SCENE - 1 {
+                // The players of the next one sit in the same seats.
+                drop(scene.take());
+            }
             let mut now = match scene.take() {
-                Some(scene) if played % ROUNDS_OF_A_SCENE != ROUNDS_OF_A_SCENE - 1 => scene,
-                _ => Scene::build(self.primitives, self.board)?,
+                Some(scene) => scene,
+                None => Scene::build(self.primitives, self.board)?,
             };
             let found = round::play(&mut now, &plan, LATE);
             let is_whole = found.trouble.is_none();
