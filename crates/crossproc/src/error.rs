@@ -43,6 +43,9 @@ pub enum Error {
     /// A lock could not be had, or its last owner did not give it back.
     #[error(transparent)]
     Lock(#[from] LockFailure),
+    /// A barrier was not passed.
+    #[error(transparent)]
+    Barrier(#[from] crate::BarrierError),
     /// What was to be done once is not done.
     #[error(transparent)]
     Once(#[from] crate::OnceError),

@@ -1,11 +1,11 @@
 //! What a program that uses crossproc needs: `use crossproc::prelude::*;`.
 
 pub use crate::RLock;
+pub use crate::{Barrier, BarrierError, Once, OnceError};
 pub use crate::{BoundedSemaphore, Permit, Semaphore};
 pub use crate::{
     Failure, GetError, JoinError, JoinHandle, Lock, LockError, Message, Pod, Process, PutError,
     Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
     wait_any,
 };
-pub use crate::{Once, OnceError};
 pub use serde::{Deserialize, Serialize};

@@ -160,6 +160,12 @@ impl<W: Words> Shared<W> {
         self.object.name()
     }
 
+    /// Whether this process has no other clone of the handle: a snapshot.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.object.is_last()
+    }
+
     /// Keeps this process a member of the segment until it ends, if this is the last handle: for
     /// a claim that outlives its handle, such as a leaked guard. Without members its owner would
     /// be dead to all others.
