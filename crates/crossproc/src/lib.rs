@@ -21,6 +21,7 @@ pub use crossproc_segment::wait::{
     Cycle, TooMany, WaitFd, Waitable, Waiter, deadlocks, wait_any, wait_any_deadline, waiters,
 };
 pub use crossproc_segment::{MemberId, MemberInfo, ObjectInfo, Segment, SegmentOptions};
+pub use crossproc_sync::Event;
 pub use crossproc_sync::{Barrier, BarrierError, BarrierWait, BreakCause};
 pub use crossproc_sync::{
     BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,

@@ -41,6 +41,8 @@ pub use crossproc_sys::clock::Deadline;
 #[cfg(not(crossproc_loom))]
 pub use error::{LockError, LockFailure, NotHeld, Recover, TryLockError};
 #[cfg(not(crossproc_loom))]
+pub use event::Event;
+#[cfg(not(crossproc_loom))]
 pub use guard::LockGuard;
 #[cfg(not(crossproc_loom))]
 pub use lock::Lock;

@@ -68,6 +68,8 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Wait
 /// Wakes at most `count` of those who sleep on `word`, and says how many woke
 /// (`futex(FUTEX_WAKE)`). `u32::MAX` wakes all. Never blocks.
 ///
+/// Leaves `errno` as it was, so that a signal handler may call it.
+///
 /// # Examples
 ///
 /// ```
@@ -77,8 +79,17 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Wait
 /// ```
 pub fn wake(word: &AtomicU32, count: u32) -> u32 {
     let most = i32::try_from(count).unwrap_or(i32::MAX);
+    // SAFETY: the calling thread's own, always there.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above; nobody else reaches it.
+    let before = unsafe { errno.read() };
     // SAFETY: `word` is a live, aligned u32; the kernel only takes its address.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, most) };
+    if woken < 0 {
+        // A filter forbids the call. The sleepers' slices end by themselves.
+        // SAFETY: as above.
+        unsafe { errno.write(before) };
+    }
     u32::try_from(woken).unwrap_or(0)
 }
 
