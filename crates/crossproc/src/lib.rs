@@ -31,6 +31,7 @@ pub use crossproc_sync::{
 };
 pub use crossproc_sync::{Once, OnceError, OnceState, OnceTryError};
 pub use crossproc_sync::{RLock, RLockGuard};
+pub use crossproc_sync::{ReadGuard, RwLock, WriteGuard};
 pub use crossproc_value::{Value, ValueGuard};
 
 /// The crates behind this one, whole: what is too rare for a name at the top.

@@ -2,6 +2,7 @@
 
 pub use crate::Event;
 pub use crate::RLock;
+pub use crate::RwLock;
 pub use crate::{Barrier, BarrierError, Once, OnceError};
 pub use crate::{BoundedSemaphore, Permit, Semaphore};
 pub use crate::{

@@ -51,6 +51,8 @@ pub use once::{Once, OnceError, OnceState, OnceTryError};
 #[cfg(not(crossproc_loom))]
 pub use rlock::{RLock, RLockGuard};
 #[cfg(not(crossproc_loom))]
+pub use rwlock::{ReadGuard, RwLock, WriteGuard};
+#[cfg(not(crossproc_loom))]
 pub use semaphore::{
     BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
 };

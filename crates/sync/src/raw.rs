@@ -168,6 +168,11 @@ impl Holder {
         self.id
     }
 
+    /// A number that differs between threads, and by one between processes made in turn.
+    pub(crate) fn spread(self) -> u32 {
+        self.id.get().wrapping_add(self.thread)
+    }
+
     #[inline]
     pub(crate) fn packed(self) -> u64 {
         u64::from(self.id.get()) << 32 | u64::from(self.thread)
