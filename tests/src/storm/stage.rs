@@ -80,7 +80,7 @@ impl Stage {
             director.signal(libc::SIGKILL);
             director.wait();
         }
-        let left = sweep_up(pid, ended == Some(0));
+        let left = sweep_up(pid);
         if interrupted() {
             return None;
         }
@@ -115,11 +115,8 @@ fn wait(director: &mut Forked, most: Duration, show: impl Fn(f64)) -> Option<i32
 }
 
 /// Ends what a director left: processes, names of segments. Says what there was.
-fn sweep_up(director: u32, ended_well: bool) -> Option<String> {
-    let mut left = Vec::new();
-    while let Some(child) = any_child(ended_well) {
-        left.push(format!("process {child}"));
-    }
+fn sweep_up(director: u32) -> Option<String> {
+    let mut left: Vec<String> = reap_all().iter().map(|pid| format!("process {pid}")).collect();
     let prefix = own_name("storm").replace(&std::process::id().to_string(), &director.to_string());
     for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
         let file = entry.file_name().to_string_lossy().into_owned();
@@ -132,27 +129,31 @@ fn sweep_up(director: u32, ended_well: bool) -> Option<String> {
     (!left.is_empty()).then(|| left.join(", "))
 }
 
-/// Reaps a child if there is one. If there should be none, it is told and killed; else its end is at
-/// hand, since its parent is gone.
-fn any_child(told: bool) -> Option<u32> {
+/// How long whoever has lost its parent may take to end.
+const ORPHAN: Duration = Duration::from_secs(2);
+
+/// Reaps the children that are left, and gives those that had to be killed.
+fn reap_all() -> Vec<u32> {
+    let (start, mut killed) = (Instant::now(), Vec::new());
     loop {
         let mut status = 0;
         // SAFETY: there is room for the status.
-        let pid =
-            unsafe { libc::waitpid(-1, &raw mut status, if told { libc::WNOHANG } else { 0 }) };
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
         if pid < 0 {
-            return None;
+            return killed;
         }
-        if pid == 0 {
+        if pid > 0 {
+            continue;
+        }
+        if start.elapsed() > ORPHAN {
             let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
-            for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            for pid in children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
                 // SAFETY: numbers only; it is a child that was not reaped.
                 unsafe { libc::kill(pid, libc::SIGKILL) };
+                killed.push(pid.unsigned_abs());
             }
-            thread::sleep(Duration::from_millis(1));
-        } else if told {
-            return Some(pid.unsigned_abs());
         }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossproc::{Lock, LockError, LockGuard, TryLockError};
 
-use super::{Arena, Setting};
+use super::{Arena, Setting, made};
 use crate::storm::ledger::Ledger;
 use crate::storm::scene::{Member, Role, Scene};
 use crate::storm::{Fault, Kind};
@@ -84,8 +84,7 @@ struct Locks {
 impl Locks {
     fn new(setting: &Setting) -> Result<Self, Fault> {
         let lock = |index| Lock::create(&setting.segment, &format!("lock {index}"));
-        let locks = (0..LOCKS).map(lock).collect::<Result<_, _>>();
-        let locks = locks.map_err(|error| Fault::wrong("a lock", error))?;
+        let locks = made("a lock", (0..LOCKS).map(lock).collect::<Result<_, _>>())?;
         let immortals = [0, 1, 2, 2][setting.dice().index(&[(); 4])];
         Ok(Self { locks, immortals })
     }
@@ -145,7 +144,7 @@ impl Scene for Locks {
             guarded.increment(member.number(), || member.linger());
             match member.roll(2) {
                 0 => drop(guard),
-                _ => guard.unlock().map_err(|error| Fault::wrong("unlock", error))?,
+                _ => made("unlock", guard.unlock())?,
             }
             count.finish();
             member.part().set_doing(2);

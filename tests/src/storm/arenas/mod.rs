@@ -7,8 +7,13 @@ use super::scene::Scene;
 use super::schedule::mix;
 use crate::dice::Dice;
 
+mod attach;
+mod family;
 mod lock;
+mod names;
+mod parcels;
 mod queue;
+mod semaphore;
 mod value;
 
 /// One arena: a kind of scene, and what it needs.
@@ -69,8 +74,23 @@ impl Drop for Setting {
     }
 }
 
+/// What was asked for, or a fault that says what it was.
+fn made<T>(what: &str, result: Result<T, impl std::fmt::Display>) -> Result<T, Fault> {
+    result.map_err(|error| Fault::wrong(what, error))
+}
+
 /// All arenas.
 #[must_use]
 pub fn all() -> Vec<Arena> {
-    [lock::arenas(), value::arenas(), queue::arenas()].concat()
+    [
+        lock::arenas(),
+        value::arenas(),
+        queue::arenas(),
+        parcels::arenas(),
+        names::arenas(),
+        attach::arenas(),
+        family::arenas(),
+        semaphore::arenas(),
+    ]
+    .concat()
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crossproc::{GetError, Message, Plain, Queue, TryGetError, TryPutError};
 
-use super::{Arena, Setting};
+use super::{Arena, Setting, made};
 use crate::storm::ledger::Ledger;
 use crate::storm::scene::{Member, Role, Scene};
 use crate::storm::schedule::mix;
@@ -30,7 +30,7 @@ const CONSUMERS: usize = 3;
 const ITEMS: u64 = 1 << 24;
 
 /// Own word of a consumer: it is in `get`, or has not marked yet what that brought.
-const GETTING: usize = 0;
+pub(super) const GETTING: usize = 0;
 
 pub(super) fn arenas() -> Vec<Arena> {
     let arena =
@@ -54,7 +54,7 @@ pub(super) fn arenas() -> Vec<Arena> {
 }
 
 /// An item that says who made it and as which, and is whole or not.
-pub(super) trait Item: Message {
+trait Item: Message {
     /// The item `number` of `from`.
     fn make(from: u64, number: u64) -> Self;
 
@@ -153,10 +153,10 @@ impl Books {
     pub(super) fn mark(
         &self,
         ledger: &Ledger,
-        item: &impl Item,
+        item: Option<(u64, u64)>,
         floors: &[u64],
     ) -> Result<(), Fault> {
-        let Some((from, number)) = item.read() else {
+        let Some((from, number)) = item else {
             return Err(Fault::new(Kind::Torn, "an item is not whole"));
         };
         let from = usize::try_from(from).unwrap_or(usize::MAX);
@@ -234,8 +234,7 @@ impl<T: Item> Flow<T> {
     fn new(setting: &Setting) -> Result<Self, Fault> {
         let mut dice = setting.dice();
         let capacity = [1, 3, 64, 1000][dice.index(&[(); 4])];
-        let queue = Queue::create(&setting.segment, "flow", capacity);
-        let queue = queue.map_err(|error| Fault::wrong("the queue", error))?;
+        let queue = made("the queue", Queue::create(&setting.segment, "flow", capacity))?;
         let mortal = [[true, true], [true, false], [false, true]][dice.index(&[(); 3])];
         let immortals = dice.index(&[(); 2]);
         Ok(Self { queue, books: Books::new(PRODUCERS)?, mortal, immortals })
@@ -304,7 +303,7 @@ impl<T: Item> Flow<T> {
             };
             match got {
                 Ok(item) => {
-                    self.books.mark(member.ledger(), &item, &floors)?;
+                    self.books.mark(member.ledger(), item.read(), &floors)?;
                     member.part().advance();
                 }
                 Err(TryGetError::Empty) => thread::yield_now(),

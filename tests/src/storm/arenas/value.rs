@@ -7,11 +7,13 @@
 //!   death the count of the part that died is what it had done, or one more if it died at it. A second
 //!   value is only ever set, by everybody; a reader sees what somebody set, of each no older than before.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossproc::{LockFailure, Segment, Value};
 
-use super::{Arena, Setting};
+use super::{Arena, Setting, made};
 use crate::storm::ledger::{Count, Ledger};
 use crate::storm::scene::{Member, Role, Scene};
 use crate::storm::schedule::mix;
@@ -38,10 +40,6 @@ pub(super) fn arenas() -> Vec<Arena> {
 
 fn cast(setting: &Setting) -> usize {
     [0, 1, 2][setting.dice().index(&[(); 3])]
-}
-
-fn made<T>(what: &str, value: Result<T, impl std::fmt::Display>) -> Result<T, Fault> {
-    value.map_err(|error| Fault::wrong(what, error))
 }
 
 struct Word {
@@ -95,7 +93,7 @@ impl Scene for Word {
             // It is taken as not done; the word says at the end how many were.
             count.settle(count.done(), "adder")?;
             let unsure = ledger.part(part).own(2);
-            unsure.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            unsure.fetch_add(1, Relaxed);
         }
         Ok(())
     }
@@ -109,7 +107,7 @@ impl Scene for Word {
         let mut happened = 0;
         for part in 0..PARTS {
             let digit = rest >> shift(part) & ((1 << BITS) - 1);
-            let unsure = ledger.part(part).own(2).load(std::sync::atomic::Ordering::Relaxed);
+            let unsure = ledger.part(part).own(2).load(Relaxed);
             if digit > unsure {
                 let text = format!(
                     "adder {part}: {digit} more than the {} done, of {unsure} in flight; the rest is {rest:#x}",
@@ -241,8 +239,7 @@ impl<const N: usize> Wide<N> {
 }
 
 /// Notes what a part has seen, which never goes back.
-fn newer(seen: &std::sync::atomic::AtomicU64, now: u64, what: &str) -> Result<(), Fault> {
-    use std::sync::atomic::Ordering::Relaxed;
+fn newer(seen: &AtomicU64, now: u64, what: &str) -> Result<(), Fault> {
     let before = seen.load(Relaxed);
     if now < before {
         return Err(Fault::new(Kind::Disorder, format!("{what} went back from {before} to {now}")));
