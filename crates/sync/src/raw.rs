@@ -169,6 +169,7 @@ impl Holder {
     }
 
     /// A number that differs between threads, and by one between processes made in turn.
+    #[cfg(not(crossproc_loom))]
     pub(crate) fn spread(self) -> u32 {
         self.id.get().wrapping_add(self.thread)
     }
