@@ -28,6 +28,9 @@
 
 mod atomic;
 pub mod member;
+#[cfg(crossproc_loom_deep)]
+#[doc(hidden)]
+pub mod model;
 pub mod wait;
 
 #[cfg(not(crossproc_loom))]

@@ -4,8 +4,10 @@
 //! words must wake all.
 
 use loom::sync::atomic::Ordering::SeqCst;
-use loom::sync::atomic::{AtomicU32, fence};
+use loom::sync::atomic::fence;
 use loom::sync::{Condvar, Mutex};
+
+use crate::atomic::AtomicU32;
 
 loom::lazy_static! {
     static ref ASLEEP: Mutex<u32> = Mutex::new(0);
