@@ -275,11 +275,20 @@ fn a_bounded_semaphore_refuses_one_release_too_many() {
     assert!(slots.release(2).is_err());
     assert_eq!(slots.available(), 1, "all or none");
     slots.release(1).unwrap();
-    // A release that nobody took shows where it takes the room of a guard.
+    assert!(slots.release(1).is_err());
+}
+
+#[test]
+fn a_bounded_semaphore_counts_what_guards_hold() {
+    let slots = BoundedSemaphore::new(2).unwrap();
     let permit = slots.acquire().unwrap();
-    slots.release(1).unwrap();
-    let told = permit.release();
+    let told = slots.release(1);
     assert_eq!(told, Err(ReleaseError::AboveLimit { limit: 2, count: 2, added: 1 }));
+    slots.take().unwrap();
+    assert!(slots.release(2).is_err());
+    assert_eq!(slots.release(1), Ok(()));
+    permit.forget();
+    assert_eq!(slots.release(1), Ok(()), "it was handed on");
     assert_eq!(slots.available(), 2);
 }
 
@@ -354,11 +363,8 @@ fn a_bounded_semaphore_gets_a_dead_ones_permit_back_and_not_more() {
     us.world.child("hold bounded").kill();
     drop(us.bounded.acquire_timeout(LONG).unwrap());
     assert_eq!(us.bounded.available(), 1);
-    // The place of a dead one's permit is taken meanwhile.
-    let holder = us.world.child("hold bounded");
-    us.bounded.release(1).unwrap();
-    holder.kill();
-    us.bounded.take().unwrap();
+    us.world.child("hold bounded").kill();
+    assert!(us.bounded.release(1).is_err(), "the dead one's permit will come back");
     drop(us.bounded.acquire_timeout(LONG).unwrap());
     assert_eq!(us.bounded.available(), 1);
 }

@@ -15,13 +15,12 @@ use super::raw;
 
 /// A [`Semaphore`](crate::Semaphore) that never has more permits than it began with.
 ///
-/// Whoever gives back what was not acquired is told so with [`ReleaseError::AboveLimit`], and
+/// Whoever gives back what was not taken is told so with [`ReleaseError::AboveLimit`], and
 /// nothing is added. All else is as for [`Semaphore`](crate::Semaphore): permits acquired as guards
 /// come back when their process is killed, those that are [taken](Self::take) do not.
 ///
-/// Only what is available is compared with the limit, as in Python: while permits are out, one
-/// release too many is not noticed yet. The one whose permit then has no room is told by
-/// [`Permit::release`]; a guard that is dropped cannot tell.
+/// Permits that guards hold count as there, since they come back by themselves. So the release of a
+/// permit that nobody took is told at once, also while others are inside, and never lets one more in.
 ///
 /// A handle is cheap to clone, and goes to other processes as an argument or in a message.
 ///
@@ -362,7 +361,8 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// [`ReleaseError::AboveLimit`] if there would be more than at the beginning: none is given back;
+    /// [`ReleaseError::AboveLimit`] if there would be more than at the beginning, those that guards
+    /// hold among them: none is given back;
     /// [`ReleaseError::Corrupt`].
     ///
     /// # Examples

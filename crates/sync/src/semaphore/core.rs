@@ -102,9 +102,7 @@ impl<K: Kind> Core<K> {
             return Err(Error::Corrupt { what, why: "its limit is more than it can count" });
         }
         let limit = if K::BOUNDED { limit } else { MAX_PERMITS };
-        // Processes begin at different cache lines.
-        let hint = AtomicU32::new(shared.segment().me().get().wrapping_mul(8));
-        Ok(Self { shared, limit, hint, patrolled_ns: AtomicU64::new(0) })
+        Ok(Self { shared, limit, hint: AtomicU32::new(0), patrolled_ns: AtomicU64::new(0) })
     }
 
     #[inline]
@@ -210,7 +208,10 @@ impl<K: Kind> Core<K> {
 
     #[inline]
     pub(super) fn release(&self, permits: u32) -> Result<(), ReleaseError> {
-        let added = self.raw().add(permits, self.limit);
+        let added = match K::BOUNDED {
+            true => self.raw().add_within(permits, self.limit),
+            false => self.raw().add(permits),
+        };
         added.map_err(|why| ReleaseError::unadded(why, self.limit, permits))?;
         self.wake(permits);
         Ok(())
@@ -259,7 +260,7 @@ impl<K: Kind> Core<K> {
         self.hint.load(Relaxed)
     }
 
-    /// The count above which a permit that comes back is not counted.
+    /// The most that the count is, unless somebody wrote over it.
     #[inline]
     fn ceiling(&self) -> u32 {
         // Without a limit of its own, what is out with owners comes on top of what was added.

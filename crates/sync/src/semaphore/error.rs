@@ -40,12 +40,12 @@ pub enum ReleaseError {
     /// There would be more permits than the semaphore may have. Nothing was added.
     #[error(
         "{added} permits more than the {count} that the semaphore has would exceed its limit \
-         of {limit}: somebody releases what was not acquired"
+         of {limit}: somebody releases what was not taken"
     )]
     AboveLimit {
         /// The most permits that it may have.
         limit: u32,
-        /// The permits that it had.
+        /// The permits that it had; those of a bounded semaphore that guards hold are among them.
         count: u32,
         /// The permits that were to be added.
         added: u32,

@@ -32,7 +32,7 @@ pub(super) struct Home<'a> {
     pub(super) segment: &'a Segment,
     /// The handle's entry to claim next.
     pub(super) hint: &'a AtomicU32,
-    /// The count above which a permit that comes back is not counted.
+    /// The most that the semaphore counts.
     pub(super) ceiling: u32,
 }
 
@@ -42,26 +42,21 @@ impl<'a> Permit<'a> {
         Self { home, hold }
     }
 
-    /// Gives the permit back, as dropping it does, and tells if that was not right.
+    /// Gives the permit back, as dropping it does, and tells if it was not out any more.
     ///
     /// # Errors
     ///
-    /// [`ReleaseError::AboveLimit`] if a [`BoundedSemaphore`](crate::BoundedSemaphore) has all its
-    /// permits already, as somebody released what was not acquired. [`ReleaseError::NotHeld`] in a
-    /// forked child, whose parent holds the permit, and if the semaphore was written over.
-    /// [`ReleaseError::Corrupt`].
+    /// [`ReleaseError::NotHeld`] in a forked child, whose parent holds the permit, and if it was
+    /// taken back or written over meanwhile, which a correct program on a correct kernel does not
+    /// see. [`ReleaseError::Corrupt`].
     ///
     /// # Examples
     ///
     /// ```
-    /// use crossproc_sync::{BoundedSemaphore, ReleaseError};
-    ///
-    /// let slots = BoundedSemaphore::new(1)?;
-    /// let permit = slots.acquire()?;
-    /// slots.release(1)?; // without having taken one
-    /// let told = permit.release();
-    /// assert!(matches!(told, Err(ReleaseError::AboveLimit { limit: 1, .. })));
-    /// assert_eq!(slots.available(), 1);
+    /// let semaphore = crossproc_sync::Semaphore::new(1)?;
+    /// let permit = semaphore.acquire()?;
+    /// permit.release()?;
+    /// assert_eq!(semaphore.available(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release(self) -> Result<(), ReleaseError> {
@@ -98,7 +93,7 @@ impl<'a> Permit<'a> {
             return Err(ReleaseError::NotHeld);
         }
         if !raw.release(self.hold, ceiling)? {
-            return Err(ReleaseError::AboveLimit { limit: ceiling, count: ceiling, added: 1 });
+            return Err(ReleaseError::Corrupt);
         }
         raw.freed().notify_one();
         hint.store(self.hold.index(), Relaxed);

@@ -16,6 +16,7 @@
 //! |      0 |    8 | `log`     | everybody, by CAS | `count:24`, `op:2`, `entry:10`, `seq:28`  |
 //! |      8 |    4 | `freed`   | see `EventCount`  | who waits for a permit                    |
 //! |     12 |    4 | `limit`   | the maker         | the most that `count` may be              |
+//! |     16 |    4 | `used`    | claimers, max     | entries from here on were never claimed   |
 //! |     64 | 8 each | `entries` | everybody, by CAS | `seq:28`, `state:4`, `owner:28`         |
 //!
 //! All zeroes is a semaphore without a permit, of which nobody holds one.
@@ -43,7 +44,7 @@
 //!
 //! *acquire* ([`Semaphore::acquire`]):
 //! 1. Settle. No permit: refused.
-//! 2. CAS a free entry to `CLAIMED(me)`.
+//! 2. Make `used` more than the entry's index; CAS a free entry to `CLAIMED(me)`.
 //! 3. CAS `log` to `count - 1`, `HOLD e`, `seq + 1`: the commit. Lost: settle, again.
 //! 4. Finish: CAS the entry to `HELD(me)`.
 //!
@@ -53,10 +54,13 @@
 //! 3. Finish: CAS the entry to `FREE`. 4. Notify `freed`.
 //!
 //! *forget* is a release that leaves `count` as it is. *take* and *add*: settle, CAS `log` to
-//! another `count`, `PLAIN`, `seq + 1`.
+//! another `count`, `PLAIN`, `seq + 1`. *add within a limit* counts the `HELD` entries between the
+//! two: those that are out with an owner will come back. As an entry becomes or ceases to be `HELD`
+//! only by an operation, and that of `log` is finished, the number is that of the very moment if
+//! the CAS succeeds.
 //!
-//! *repair* ([`Semaphore::repair`]), for each entry whose owner is dead: `HELD`: release, on its
-//! behalf. `CLAIMED`: settle, then CAS the exact word to `FREE`.
+//! *repair* ([`Semaphore::repair`]): settle; then for each entry before `used` whose owner is dead:
+//! `HELD`: release, on its behalf. `CLAIMED`: settle, then CAS the exact word to `FREE`.
 //!
 //! # Orderings
 //!
@@ -68,6 +72,8 @@
 //!   by a later operation than the one that is being finished, the second reading of `log` tells.
 //!   (Without it a helper that was stopped takes a later claim of the entry for the one it read of,
 //!   and makes it `HELD`.)
+//! - `used` is Relaxed: it was made large enough before the claim, thus before the commit, and who
+//!   repairs has seen the commit when it reads it.
 //! - What a dead owner stored is seen by whoever has heard of its death, through the kernel: it
 //!   ended before it let go of its byte lock, and `alive` asked afterwards. So a claim whose dead
 //!   owner did commit is found committed by the settle that follows the question.
@@ -125,13 +131,15 @@ struct Head {
     log: AtomicU64,
     freed: EventCount,
     limit: AtomicU32,
+    used: AtomicU32,
 }
 
 #[cfg(not(crossproc_loom))]
 const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(Head, log) == 0 && offset_of!(Head, freed) == 8);
-    assert!(offset_of!(Head, limit) == 12 && size_of::<Head>() == 64);
+    assert!(offset_of!(Head, limit) == 12 && offset_of!(Head, used) == 16);
+    assert!(size_of::<Head>() == 64);
     assert!(offset_of!(Semaphore, entries) == 64 && size_of::<Semaphore>() == 64 + 8 * GUARDS);
     assert!(MAX_PERMITS as usize + GUARDS == MOST as usize);
 };
@@ -202,7 +210,7 @@ pub enum Unreleased {
 /// Why permits could not be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unadded {
-    /// The count is this already; more than the limit it must not become.
+    /// There are so many already; they must not become more than the limit.
     Above(u32),
     /// The words are none that the protocol stores.
     Corrupt,
@@ -244,6 +252,7 @@ impl<const N: usize> Semaphore<N> {
             log: AtomicU64::new(Log::first(permits).bits()),
             freed: EventCount::new(),
             limit: AtomicU32::new(0),
+            used: AtomicU32::new(0),
         };
         Self { head, entries: array::from_fn(|_| AtomicU64::new(0)) }
     }
@@ -274,8 +283,8 @@ impl<const N: usize> Semaphore<N> {
 
     /// Who holds permits, once for each: a snapshot.
     pub fn owners(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.entries.iter().filter_map(|entry| {
-            match Entry::from_bits(entry.load(Relaxed)).state() {
+        (0..self.used()).filter_map(|index| {
+            match Entry::from_bits(self.entry(index).load(Relaxed)).state() {
                 Some(State::Held(owner)) => Some(owner),
                 _ => None,
             }
@@ -312,6 +321,10 @@ impl<const N: usize> Semaphore<N> {
         let seen = Entry::from_bits(self.entry(index).load(Relaxed));
         if !seen.is_free() {
             return None;
+        }
+        if self.head.used.load(Relaxed) <= index {
+            // Relaxed: see the header. Before the claim: who repairs is to find it.
+            self.head.used.fetch_max(index + 1, Relaxed);
         }
         let word = seen.claimed_by(me);
         self.replace(index, seen, word).then_some(Claim { index, word })
@@ -354,7 +367,8 @@ impl<const N: usize> Semaphore<N> {
         self.replace(claim.index, claim.word, claim.word.unclaimed())
     }
 
-    /// Gives a permit back. The count stays at `limit` if it is there already; whether it grew.
+    /// Gives a permit back. The count stays at `limit` if it is there already; whether it grew, as
+    /// it always does unless somebody wrote over the words.
     #[inline]
     pub fn release(&self, hold: Hold, limit: u32) -> Result<bool, Unreleased> {
         let (log, grew) = self.commit_let_go(hold, limit)?;
@@ -405,14 +419,32 @@ impl<const N: usize> Semaphore<N> {
         }
     }
 
-    /// Adds `permits` permits, all or none: none if there would be more than `limit`.
+    /// Adds `permits` permits, all or none: none if more could be taken than [`MAX_PERMITS`].
     #[inline]
-    pub fn add(&self, permits: u32, limit: u32) -> Result<(), Unadded> {
+    pub fn add(&self, permits: u32) -> Result<(), Unadded> {
+        self.add_beside(permits, MAX_PERMITS, |_| 0)
+    }
+
+    /// As [`add`](Self::add), within a limit to the permits that there are, those that are out with
+    /// an owner among them.
+    pub fn add_within(&self, permits: u32, limit: u32) -> Result<(), Unadded> {
+        self.add_beside(permits, limit, |semaphore| semaphore.owners().map(|_| 1).sum())
+    }
+
+    #[inline]
+    fn add_beside(
+        &self,
+        permits: u32,
+        limit: u32,
+        out: impl Fn(&Self) -> u32,
+    ) -> Result<(), Unadded> {
         loop {
             let seen = self.settled()?;
-            let sum = seen.count().checked_add(permits).filter(|&sum| sum <= limit.min(MOST));
-            let count = sum.ok_or(Unadded::Above(seen.count()))?;
-            if self.commit(seen, seen.then(count, Op::Plain)) {
+            let there = seen.count() + out(self);
+            if permits > limit.saturating_sub(there) {
+                return Err(Unadded::Above(there));
+            }
+            if self.commit(seen, seen.then(seen.count() + permits, Op::Plain)) {
                 return Ok(());
             }
         }
@@ -454,6 +486,11 @@ impl<const N: usize> Semaphore<N> {
         // Fails if somebody else has finished it.
         let _ = self.replace(index, word, done);
         Ok(())
+    }
+
+    /// Entries from here on were never claimed.
+    fn used(&self) -> u32 {
+        self.head.used.load(Relaxed).min(Self::COUNT)
     }
 
     /// The entry at `index`, which this process has bounded.

@@ -16,7 +16,14 @@ impl<const N: usize> Semaphore<N> {
     /// Any number of processes may do this at once, and each may be killed in it: every permit
     /// comes back once.
     pub fn repair(&self, limit: u32, mut alive: impl FnMut(MemberId) -> bool) -> u32 {
-        (0..Self::COUNT).map(|index| u32::from(self.repair_entry(index, limit, &mut alive))).sum()
+        if self.settled().is_err() {
+            return 0;
+        }
+        let mut back = 0;
+        for index in 0..self.used() {
+            back += u32::from(self.repair_entry(index, limit, &mut alive));
+        }
+        back
     }
 
     fn repair_entry(
