@@ -107,7 +107,7 @@ impl<K: Kind> Core<K> {
 
     #[inline]
     pub(super) fn acquire(&self, patience: Patience) -> Result<Permit<'_>, NoPermit> {
-        let me = self.shared.me().holder(self.segment()).id();
+        let me = self.segment().me();
         let hold = match self.raw().acquire(me, self.hint()) {
             Ok(hold) => Ok(hold),
             Err(Refused::Corrupt) => Err(Refused::Corrupt.into()),

@@ -176,7 +176,7 @@ impl Hold {
     #[inline]
     #[must_use]
     pub fn is_of(self, id: MemberId) -> bool {
-        self.word.state() == Some(State::Held(id))
+        self.word.is_held_by(id)
     }
 }
 

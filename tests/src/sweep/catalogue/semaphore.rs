@@ -15,6 +15,8 @@ use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, keep, pa
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("semaphore acquire + drop", "two permits", || passes::<Semaphore>(2, by_acquire)),
+    Entry::new("semaphore acquire + drop", "two permits, others come", passes_by),
+    Entry::new("semaphore take + release", "after a release, another comes", looks_back),
     Entry::new("semaphore acquire + drop", "last permit", || passes::<Semaphore>(1, by_acquire)),
     Entry::new("semaphore try_acquire + drop", "last permit", || {
         passes::<Semaphore>(1, Slots::try_acquire)
@@ -282,6 +284,73 @@ fn passes<S: Slots>(permits: u32, acquire: Acquire<S>) -> Result<Scenario, Strin
         named(OUTCOMES, commits)
     };
     Ok(Scenario::in_memory(memory, OUTCOMES, victim, check))
+}
+
+/// The victim acquires one of two permits, and drops it; meanwhile another does, and another dies
+/// with one.
+fn passes_by() -> Result<Scenario, String> {
+    const OUTCOMES: &[&str] = &["untouched", "out", "back"];
+    let (stage, memory) = Stage::<Semaphore>::new(2)?;
+    let victim = stage.victim(|stage| drop(stage.slots.acquire()));
+    let (passing, dying) = (stage.clone(), stage.clone());
+    let [passed, died] = [(); 2].map(|()| whole(&stage, 2));
+    let check = move |_: &_| {
+        let commits = stage.commits();
+        stage.has(2)?;
+        named(OUTCOMES, commits)
+    };
+    let pass = move |long| match passing.slots.acquire_timeout(long) {
+        Ok(permit) => permit.release().map(|()| GOT).map_err(text),
+        Err(error) => Err(text(error)),
+    };
+    let die = move |long| ends_with_a_permit(&dying, long);
+    Ok(Scenario::in_memory(memory, OUTCOMES, victim, check)
+        .meanwhile("acquire + drop", WHOLE, pass, passed)
+        .meanwhile("acquire, ends with it", WHOLE, die, died))
+}
+
+/// The victim finds the last operation, a release, finished. Meanwhile its entry comes to be in use
+/// again: the victim must not take the release for unfinished.
+fn looks_back() -> Result<Scenario, String> {
+    const OUTCOMES: &[&str] = &["there", "taken", "back"];
+    let (mut stage, memory) = Stage::<Semaphore>::new(2)?;
+    drop(stage.slots.acquire());
+    stage.before = stage.operations();
+    let victim = stage.victim(|stage| {
+        keep(stage.slots.take());
+        keep(stage.slots.release(1));
+    });
+    let dying = stage.clone();
+    let died = whole(&stage, 2);
+    let check = move |_: &_| {
+        let outcome = named(OUTCOMES, stage.commits())?;
+        stage.has(if outcome == "taken" { 1 } else { 2 })?;
+        Ok(outcome)
+    };
+    let die = move |long| ends_with_a_permit(&dying, long);
+    Ok(Scenario::in_memory(memory, OUTCOMES, victim, check).meanwhile(
+        "acquire, ends with it",
+        WHOLE,
+        die,
+        died,
+    ))
+}
+
+/// What another does that ends before it has given its permit back.
+fn ends_with_a_permit(stage: &Stage<Semaphore>, long: Duration) -> Result<u64, String> {
+    keep(stage.slots.acquire_timeout(long).map_err(text)?);
+    Ok(GOT)
+}
+
+const WHOLE: &[&str] = &["whole"];
+
+/// All permits are there in the end, and the other got what it asked for.
+fn whole(stage: &Stage<Semaphore>, permits: u32) -> impl Fn(&Witness) -> Finding + 'static {
+    let stage = stage.clone();
+    move |witness: &Witness| match witness.meanwhile {
+        Some(GOT) => stage.has(permits).map(|()| "whole"),
+        other => Err(format!("the other got {other:?}")),
+    }
 }
 
 /// The victim gets the only permit back from a dead one, acquires it, and drops it.

@@ -165,7 +165,14 @@ impl Entry {
     #[inline]
     #[must_use]
     pub fn is_free(self) -> bool {
-        self.state() == Some(State::Free)
+        self.0 & !(SEQ_MASK << SEQ_SHIFT) == 0
+    }
+
+    /// Whether `id` holds a permit by it.
+    #[inline]
+    #[must_use]
+    pub fn is_held_by(self, id: MemberId) -> bool {
+        self.0 & (STATE_MASK | u64::from(ID_MASK)) == HELD | u64::from(id.get())
     }
 
     /// A free entry, claimed by `me`.
@@ -228,8 +235,11 @@ mod tests {
         assert_eq!(claimed.state(), Some(State::Claimed(me)));
         assert_eq!(claimed.held(log.then(1, Op::Hold(2))).state(), Some(State::Held(me)));
         assert_eq!(claimed.unclaimed(), Entry::free(log));
+        assert!(claimed.held(log).is_held_by(me) && !claimed.is_held_by(me));
+        assert!(claimed.unclaimed().is_free() && !claimed.is_free());
         for bad in [1, CLAIMED, HELD, CLAIMED | HELD | 1, 1 << 31 | 1, 1 << 60] {
             assert_eq!(Entry::from_bits(bad).state(), None, "{bad:#x}");
+            assert!(!Entry::from_bits(bad).is_free(), "{bad:#x}");
         }
     }
 }
