@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crossproc::crates::segment::wait;
 use crossproc::{
-    JoinHandle, Lock, LockError, Queue, Segment, Semaphore, WaitFd, Waitable, spawn, wait_any,
+    Event, JoinHandle, Lock, LockError, Queue, RLock, RwLock, Segment, Semaphore, WaitFd, Waitable,
+    spawn, wait_any,
 };
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::poll;
@@ -175,6 +176,54 @@ fn a_permit_wakes_whether_it_is_given_back_or_comes_from_the_dead() {
     held.get().unwrap();
     waiting(&|| holder.kill().unwrap());
     let _: Result<(), _> = holder.join();
+}
+
+/// Waits for `item` and one that never comes; `act` is done when the waiter is asleep.
+fn woken_by(segment: &Segment, item: &(dyn Waitable + Sync), act: impl FnOnce()) {
+    let never = Queue::<u32>::create(segment, "never", 1).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| wait_any(&[&never, item], LONG).unwrap());
+        until_asleep(segment, 1);
+        act();
+        assert_eq!(waiter.join().unwrap(), [1]);
+    });
+    segment.remove("never").unwrap();
+}
+
+#[test]
+fn an_event_and_locks_of_all_kinds_wake() {
+    let segment = segment();
+    let event = Event::new_in(&segment).unwrap();
+    woken_by(&segment, &event, || event.set());
+
+    let recursive = RLock::new_in(&segment).unwrap();
+    let guard = recursive.lock().unwrap();
+    assert_eq!(wait_any(&[&recursive], None).unwrap(), [0]);
+    woken_by(&segment, &recursive, || drop(guard));
+
+    let shared = RwLock::new_in(&segment).unwrap();
+    let (readable, writable) = (shared.readable(), shared.writable());
+    let writer = shared.write().unwrap();
+    woken_by(&segment, &readable, || drop(writer));
+    let writer = shared.write().unwrap();
+    woken_by(&segment, &writable, || drop(writer));
+    let reader = shared.read().unwrap();
+    assert_eq!(wait_any(&[&readable], None).unwrap(), [0]);
+    woken_by(&segment, &writable, || drop(reader));
+}
+
+#[test]
+fn a_writer_that_becomes_a_reader_is_waited_for_all_the_same() {
+    let segment = segment();
+    let shared = RwLock::new_in(&segment).unwrap();
+    let writer = shared.write().unwrap();
+    woken_by(&segment, &shared.writable(), || {
+        let reader = writer.downgrade().unwrap();
+        // Other readers come and go before the last one leaves.
+        std::thread::scope(|scope| scope.spawn(|| drop(shared.read().unwrap())).join()).unwrap();
+        assert_eq!(wait_any(&[&shared.writable()], AT_ONCE).unwrap(), []);
+        drop(reader);
+    });
 }
 
 #[test]

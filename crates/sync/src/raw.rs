@@ -71,6 +71,8 @@
 
 use core::fmt;
 
+#[cfg(not(crossproc_loom))]
+use crossproc_segment::wait;
 use crossproc_segment::{ID_MASK, MemberId};
 
 use crate::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -342,15 +344,7 @@ impl Lock {
 #[cfg(not(crossproc_loom))]
 #[must_use]
 pub fn mark(word: &AtomicU32) -> Option<u32> {
-    let mut seen = word.load(Relaxed);
-    while Word(seen).owner().is_some() {
-        // Relaxed: as in `announce`.
-        match word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed) {
-            Ok(_) => return Some(seen | WAITERS),
-            Err(found) => seen = found,
-        }
-    }
-    None
+    wait::mark(word, |seen| Word(seen).owner().map(|_| seen | WAITERS))
 }
 
 impl fmt::Debug for Lock {

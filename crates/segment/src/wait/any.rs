@@ -11,7 +11,7 @@
 
 use core::fmt;
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Acquire;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::time::Duration;
 
 use crossproc_sys::clock::Deadline;
@@ -34,7 +34,7 @@ pub trait Waitable {
     /// claim stands in the way, and repairs what a dead one left. Never blocks.
     fn is_ready(&self, look: Look) -> bool;
 
-    /// What changes when it becomes ready.
+    /// What changes when it becomes ready, or when something else gets in its way instead.
     fn source(&self) -> Source<'_>;
 }
 
@@ -49,6 +49,24 @@ pub enum Source<'a> {
     Word(&'a Segment, &'a AtomicU32, fn(&AtomicU32) -> Option<u32>),
     /// A word of this process gets another value than this one, and is woken.
     Local(&'a AtomicU32, u32),
+}
+
+/// Marks a word as slept on, for [`Source::Word`]: `marked` gives the word with the mark, or `None`
+/// if the word says that nobody need sleep. Returns the word to sleep on.
+#[must_use]
+pub fn mark(word: &AtomicU32, marked: impl Fn(u32) -> Option<u32>) -> Option<u32> {
+    let mut seen = word.load(Relaxed);
+    loop {
+        let mark = marked(seen)?;
+        if mark == seen {
+            return Some(mark);
+        }
+        // Relaxed: the mark publishes nothing, and the sleeper trusts the kernel's comparison.
+        match word.compare_exchange(seen, mark, Relaxed, Relaxed) {
+            Ok(_) => return Some(mark),
+            Err(found) => seen = found,
+        }
+    }
 }
 
 /// More was to be waited for than the kernel can sleep on.
@@ -145,15 +163,14 @@ fn ready(items: &[&dyn Waitable], look: Look) -> Vec<usize> {
 }
 
 fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usize>, TooMany> {
-    let sources: Vec<Source<'_>> = items.iter().map(|item| item.source()).collect();
     // The first word of each segment stands for the others: it is to be kicked at any death.
     let mut grounds: Vec<(&Segment, &AtomicU32)> = Vec::new();
-    for (segment, word) in sources.iter().filter_map(Source::shared) {
+    for (segment, word) in items.iter().filter_map(|item| item.source().shared()) {
         if !grounds.iter().any(|(known, _)| *known == segment) {
             grounds.push((segment, word));
         }
     }
-    if sources.len() + grounds.len() > futex::MOST_WORDS {
+    if items.len() + grounds.len() > futex::MOST_WORDS {
         return Err(TooMany { asked: items.len(), most: futex::MOST_WORDS });
     }
     let mut sleepers: Vec<Sleeper<'_>> =
@@ -163,7 +180,8 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
         for (sleeper, (_, word)) in sleepers.iter_mut().zip(&grounds) {
             sleeper.arm(word, Blocker::Anyone);
         }
-        let announced: Vec<Announced<'_>> = sources.iter().map(Source::announce).collect();
+        let sources = items.iter().map(|item| item.source());
+        let announced: Vec<Announced<'_>> = sources.map(|source| source.announce()).collect();
         EventCount::barrier();
         let found = ready(items, look);
         if !found.is_empty() {

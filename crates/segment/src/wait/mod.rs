@@ -67,7 +67,7 @@ mod tests;
 mod thread;
 
 #[cfg(not(crossproc_loom))]
-pub use any::{Source, TooMany, Waitable, wait_any, wait_any_deadline};
+pub use any::{Source, TooMany, Waitable, mark, wait_any, wait_any_deadline};
 #[cfg(not(crossproc_loom))]
 pub(crate) use block::bury;
 #[cfg(not(crossproc_loom))]

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crossproc_segment::wait::{Blocker, Rest, Sleeper};
+use crossproc_segment::wait::{Blocker, Look, Rest, Sleeper, Source, Waitable};
 use crossproc_segment::{Result, Segment, Shape};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::futex;
@@ -335,6 +335,18 @@ impl Event {
 #[cold]
 fn wake(event: &raw::Event) {
     futex::wake(event.futex(), u32::MAX);
+}
+
+/// Ready when it is set. A set wakes the waiter; if the event is cleared again before that one looks,
+/// it sleeps on, other than in [`Event::wait`].
+impl Waitable for Event {
+    fn is_ready(&self, _look: Look) -> bool {
+        self.is_set()
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source::Word(self.segment(), self.shared.words().futex(), raw::mark)
+    }
 }
 
 impl fmt::Debug for Event {

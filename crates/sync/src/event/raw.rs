@@ -68,6 +68,9 @@
 
 use core::fmt;
 
+#[cfg(not(crossproc_loom))]
+use crossproc_segment::wait;
+
 use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -208,6 +211,13 @@ impl Event {
             }
         }
     }
+}
+
+/// Marks the word of a clear event as slept on; the value to sleep on. `None` if the event is set.
+#[cfg(not(crossproc_loom))]
+#[must_use]
+pub fn mark(word: &AtomicU32) -> Option<u32> {
+    wait::mark(word, |seen| (!Word(seen).is_set()).then_some(seen | WAITERS))
 }
 
 impl fmt::Debug for Event {

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crossproc_segment::wait::{Look, Source, Waitable};
 use crossproc_segment::{Result, Segment, Shape};
 use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -385,6 +386,18 @@ impl RLock {
     #[inline]
     pub(super) fn raw(&self) -> &raw::RLock {
         self.shared.words()
+    }
+}
+
+/// Ready when the calling thread could lock it: it is free, its owner dead, or this thread itself. A
+/// release wakes the waiter.
+impl Waitable for RLock {
+    fn is_ready(&self, look: Look) -> bool {
+        acquire::is_ready(self.raw().lock(), self.segment(), self.shared.me(), look)
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source::Word(self.segment(), self.raw().lock().futex(), crate::raw::mark)
     }
 }
 

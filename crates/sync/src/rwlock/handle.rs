@@ -603,7 +603,7 @@ impl RwLock {
     }
 
     #[inline]
-    fn me(&self) -> Holder {
+    pub(super) fn me(&self) -> Holder {
         self.shared.me().holder(self.segment())
     }
 

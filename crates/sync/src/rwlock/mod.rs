@@ -10,9 +10,13 @@ mod handle;
 #[cfg(not(crossproc_loom))]
 mod read;
 #[cfg(not(crossproc_loom))]
+mod waitable;
+#[cfg(not(crossproc_loom))]
 mod write;
 
 #[cfg(not(crossproc_loom))]
 pub use guard::{ReadGuard, WriteGuard};
 #[cfg(not(crossproc_loom))]
 pub use handle::RwLock;
+#[cfg(not(crossproc_loom))]
+pub use waitable::{Readable, Writable};

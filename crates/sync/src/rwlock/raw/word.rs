@@ -8,7 +8,7 @@ use crate::raw::News;
 
 /// A snapshot of the writer's word.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Word(pub(super) u32);
+pub struct Word(pub(in crate::rwlock) u32);
 
 impl Word {
     /// Writers may be asleep on the word.
@@ -35,7 +35,7 @@ impl Word {
         Self(id.get() | if waiters { Self::WAITERS } else { 0 })
     }
 
-    pub(super) const fn with_waiters(self) -> Self {
+    pub(in crate::rwlock) const fn with_waiters(self) -> Self {
         Self(self.0 | Self::WAITERS)
     }
 
@@ -110,7 +110,7 @@ impl fmt::Debug for Word {
 
 /// A snapshot of the word of a reader's place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PlaceWord(pub(super) u32);
+pub struct PlaceWord(pub(in crate::rwlock) u32);
 
 impl PlaceWord {
     /// The reader waits, and stops no writer.
@@ -132,7 +132,7 @@ impl PlaceWord {
         Self(self.0 & ID_MASK)
     }
 
-    pub(super) const fn slept_on(self) -> Self {
+    pub(in crate::rwlock) const fn slept_on(self) -> Self {
         Self(self.0 | Self::SLEPT_ON)
     }
 
