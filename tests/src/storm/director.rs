@@ -14,7 +14,8 @@ use super::{Fault, Kind};
 use crate::dice::Dice;
 use crate::traces::Traces;
 
-/// In which somebody has to finish something.
+/// In which somebody has to finish something, where each process has a processor; longer in
+/// proportion where they have to share.
 const HANG: Duration = Duration::from_secs(10);
 
 /// How often the director looks at everybody's progress.
@@ -48,7 +49,8 @@ fn slice(arena: &Arena, seed: u64, time: Duration, row: &mut Row) -> Result<(), 
     let setting = Setting::new(arena, seed)?;
     let scene = (arena.build)(&setting)?;
     let (room, objects) = (Room::of(&setting.segment), setting.segment.objects());
-    let mut storm = Storm::new(Cast::start(&*scene, &ledger, mix(seed, 1)), &ledger, seed);
+    let mut storm =
+        Storm::new(Cast::start(&*scene, &ledger, mix(seed, 1)), &ledger, scene.pace(), seed);
     let played = storm.play(time, |part| scene.mourn(part, &ledger));
     let played = played.and_then(|()| storm.wind_down(|stage| scene.stage(stage)));
     row.take(&storm, &ledger);
@@ -102,6 +104,7 @@ pub struct Storm<'a> {
     ledger: &'a Ledger,
     dice: Dice,
     watch: Watch,
+    pace: u64,
     /// Killed so far.
     pub kills: u64,
     /// Stopped and let go on so far.
@@ -109,9 +112,9 @@ pub struct Storm<'a> {
 }
 
 impl<'a> Storm<'a> {
-    fn new(cast: Cast<'a>, ledger: &'a Ledger, seed: u64) -> Self {
+    fn new(cast: Cast<'a>, ledger: &'a Ledger, pace: u64, seed: u64) -> Self {
         let watch = Watch::new(cast.len());
-        Self { cast, ledger, dice: Dice::new(mix(seed, 2)), watch, kills: 0, stops: 0 }
+        Self { cast, ledger, dice: Dice::new(mix(seed, 2)), watch, pace, kills: 0, stops: 0 }
     }
 
     /// The longest time in which nothing was finished by anybody, or by one who was left alone.
@@ -157,8 +160,8 @@ impl<'a> Storm<'a> {
     /// for long.
     fn rest(&mut self) -> Result<(), Fault> {
         let calm = self.dice.roll(60) == 0;
-        let end = Instant::now()
-            + Duration::from_micros(self.dice.roll(if calm { 200_000 } else { 6_000 }));
+        let most = self.pace * if calm { 200_000 } else { 6_000 };
+        let end = Instant::now() + Duration::from_micros(self.dice.roll(most));
         loop {
             let left = end.saturating_duration_since(Instant::now());
             thread::sleep(left.min(LOOK));
@@ -218,6 +221,16 @@ impl<'a> Storm<'a> {
     }
 }
 
+/// How many runnable processes there were for each processor in the last minute; at least 1.
+fn crowding() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().and_then(|load| load.parse::<f64>().ok()).unwrap_or(1.0);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    #[expect(clippy::cast_precision_loss, reason = "some processors")]
+    let processors = processors as f64;
+    (load / processors).clamp(1.0, 20.0)
+}
+
 /// Measures how long nothing was finished.
 #[derive(Debug)]
 struct Watch {
@@ -270,7 +283,7 @@ impl Watch {
 
     fn note(&mut self, stall: Duration, who: &str) -> Result<(), Fault> {
         self.longest = self.longest.max(stall);
-        if stall < HANG {
+        if stall < HANG || stall < HANG.mul_f64(crowding()) {
             return Ok(());
         }
         Err(Fault::new(Kind::Hang, format!("{who} finished nothing for {} s", stall.as_secs())))

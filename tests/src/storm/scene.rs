@@ -53,6 +53,11 @@ pub trait Scene {
         &[]
     }
 
+    /// How many times as long as usual it is between strikes, where a death costs all some time.
+    fn pace(&self) -> u64 {
+        1
+    }
+
     /// Plays a part in a process of its own, until [`Member::leaves`].
     ///
     /// # Errors

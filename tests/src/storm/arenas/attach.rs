@@ -92,6 +92,10 @@ impl Scene for Visits {
         (0..PARTS).map(|part| Role::new("visitor").mortal(part >= self.immortals)).collect()
     }
 
+    fn pace(&self) -> u64 {
+        3
+    }
+
     fn doings(&self) -> &'static [&'static str] {
         &["unlinking", "adding", "visiting"]
     }

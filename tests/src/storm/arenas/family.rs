@@ -89,6 +89,10 @@ impl Scene for Families {
         (0..PARTS).map(|part| Role::new("parent").mortal(part > 0)).collect()
     }
 
+    fn pace(&self) -> u64 {
+        6
+    }
+
     fn doings(&self) -> &'static [&'static str] {
         &["starting a child", "waiting for it"]
     }

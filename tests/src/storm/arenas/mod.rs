@@ -8,11 +8,15 @@ use super::schedule::mix;
 use crate::dice::Dice;
 
 mod attach;
+mod barrier;
+mod event;
 mod family;
 mod lock;
 mod names;
+mod once;
 mod parcels;
 mod queue;
+mod rwlock;
 mod semaphore;
 mod value;
 
@@ -91,6 +95,10 @@ pub fn all() -> Vec<Arena> {
         attach::arenas(),
         family::arenas(),
         semaphore::arenas(),
+        rwlock::arenas(),
+        once::arenas(),
+        event::arenas(),
+        barrier::arenas(),
     ]
     .concat()
 }
