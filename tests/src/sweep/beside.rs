@@ -24,6 +24,10 @@ const UNTIL_ASKED: Duration = Duration::from_millis(30);
 /// It stands still after each of the first so many instructions.
 const EVERY: u32 = 1000;
 
+/// States left by an earlier death that are started from: more of them differ in the progress of
+/// one copy only.
+const STARTS: usize = 16;
+
 /// Who else is there while the victim stands still.
 pub(super) enum Other<'s> {
     /// It does something.
@@ -94,7 +98,7 @@ impl Run<'_> {
         form: Form,
         other: &Other<'_>,
     ) -> Result<(), String> {
-        let starts = self.starts()?;
+        let starts = self.starts(STARTS)?;
         for (k, start) in &starts {
             row.starts += 1;
             let place = if starts.len() > 1 { format!("start at {k}, ") } else { String::new() };
@@ -197,35 +201,23 @@ impl Run<'_> {
         };
         let at_end = step == Step::Returned;
         let returned = at_end || instructions >= self.scenario.until;
-        let acted = match form {
-            Form::Stop => {
-                let child = victim.let_go(true)?;
-                let began = Instant::now();
-                let acted = self.act(other, &mut holder, UNTIL_ASKED)?;
-                if waiter.is_some() {
-                    // What the other leaves of the time is the waiter's, to ask in.
-                    let left = UNTIL_ASKED.saturating_sub(began.elapsed());
-                    let _ = child.ends_within(left);
-                }
-                child.resume();
-                acted.and_then(|gave| came_to_its_end(child, at_end).map(|()| gave))
-            }
-            _ => {
-                let acted = self.act(other, &mut holder, BRIEFLY)?;
-                let child = victim.let_go(false)?;
-                acted.and_then(|gave| came_to_its_end(child, at_end).map(|()| gave))
-            }
-        };
+        let stopped = form == Form::Stop;
+        let victim = Still::from(victim, stopped)?;
+        let began = Instant::now();
+        let acting = self.act(other, &mut holder, if stopped { UNTIL_ASKED } else { BRIEFLY })?;
+        if stopped && (waiter.is_some() || acting.is_asleep()) {
+            // What the other leaves of the time is theirs who sleep, to ask in.
+            std::thread::sleep(UNTIL_ASKED.saturating_sub(began.elapsed()));
+        }
         cast.release(holder)?;
-        let (found, helped) = match acted {
+        let victim = victim.go_on()?;
+        let ended = came_to_its_end(victim, at_end)?;
+        let acted = self.end_of_act(acting)?;
+        let (found, helped) = match ended.and(acted) {
             Ok(meanwhile) => {
                 let victim = cast.board.victim();
-                self.judge_stop(
-                    other,
-                    Witness { victim, meanwhile, ..Witness::default() },
-                    waiter,
-                    wait,
-                )?
+                let witness = Witness { victim, meanwhile, ..Witness::default() };
+                self.judge_stop(other, witness, waiter, wait)?
             }
             Err(why) => (Err(why), false),
         };
@@ -253,21 +245,32 @@ impl Run<'_> {
         Ok((found.and_then(|outcome| other.rank(outcome)), helped))
     }
 
-    /// What the other did; the inner `Err` is a finding.
+    /// The other has done what it can do while the victim stands still.
     fn act(
         &self,
         other: &Other<'_>,
         holder: &mut Option<Child>,
         patience: Duration,
-    ) -> Result<Result<Option<u64>, String>, String> {
-        match other {
-            Other::Acts(Meanwhile { act: Act::Other(act), .. }) => {
-                Ok(self.cast.other(act, patience)?.map(Some))
+    ) -> Result<Acting, String> {
+        let Other::Acts(Meanwhile { act, .. }) = other else { return Ok(Acting::Done(Ok(None))) };
+        match act {
+            Act::Timed(act) => {
+                let child = self.cast.start_other(|| act(patience))?;
+                Ok(Acting::Done(self.cast.end_of_other(child)?.map(Some)))
             }
-            Other::Acts(Meanwhile { act: Act::Holder, .. }) => {
-                Ok(self.cast.release(holder.take()).map(|()| None))
+            Act::Patient(act) => {
+                let child = self.cast.start_other(|| act(()))?;
+                self.cast.await_other(&child);
+                Ok(Acting::Sleeps(child))
             }
-            Other::Sleeps(_) => Ok(Ok(None)),
+            Act::Holder => Ok(Acting::Done(self.cast.release(holder.take()).map(|()| None))),
+        }
+    }
+
+    fn end_of_act(&self, acting: Acting) -> Result<Result<Option<u64>, String>, String> {
+        match acting {
+            Acting::Done(gave) => Ok(gave),
+            Acting::Sleeps(child) => Ok(self.cast.end_of_other(child)?.map(Some)),
         }
     }
 
@@ -284,22 +287,69 @@ impl Run<'_> {
             Some(_) if first_start => self.scenario.every.min(EVERY_AFTER_DEATH),
             Some(_) => 0,
         };
-        let (every, places) = if full { (every, &survey.touches) } else { (0, &survey.points) };
-        self.places_among(every, places, first_start, survey.instructions)
+        let every = if full { every } else { 0 };
+        let places = if full { &survey.touches } else { &survey.points };
+        let mut places = self.places_among(every, places, first_start, survey.instructions);
+        if full {
+            // Where the limits leave out some, it is none of those that change something.
+            let points = survey.points.iter().filter(|place| place.k > every).map(|&at| Some(at));
+            places.extend(points);
+            places.sort_by_key(|at| at.map_or(u32::MAX, |place| place.k));
+            places.dedup_by_key(|at| at.map(|place| place.k));
+        }
+        places
     }
 }
 
-/// The victim, untraced, goes on to its end.
-fn came_to_its_end(child: Child, returned: bool) -> Result<(), String> {
+/// A victim that stands still in the middle of its operation.
+enum Still {
+    /// Between two steps.
+    Traced(Victim),
+    /// By SIGSTOP.
+    Stopped(Child),
+}
+
+impl Still {
+    fn from(victim: Victim, stopped: bool) -> Result<Self, String> {
+        if stopped { Ok(Self::Stopped(victim.let_go(true)?)) } else { Ok(Self::Traced(victim)) }
+    }
+
+    fn go_on(self) -> Result<Child, String> {
+        match self {
+            Self::Traced(victim) => victim.let_go(false),
+            Self::Stopped(child) => {
+                child.resume();
+                Ok(child)
+            }
+        }
+    }
+}
+
+/// How far the other has come.
+enum Acting {
+    /// What it gave, or what is wrong with it.
+    Done(Result<Option<u64>, String>),
+    /// It waits, or has just ended.
+    Sleeps(Child),
+}
+
+impl Acting {
+    fn is_asleep(&self) -> bool {
+        matches!(self, Self::Sleeps(child) if !child.ends_within(Duration::ZERO))
+    }
+}
+
+/// The victim, untraced, goes on to its end; the inner `Err` is a finding.
+fn came_to_its_end(child: Child, returned: bool) -> Result<Result<(), String>, String> {
     let trouble = |error| format!("waitpid: {error}");
     // It stops itself once more where its operation returns.
     if !returned && child.wait_for_stop().map_err(trouble)? {
         child.resume();
     }
-    match child.reap().map_err(trouble)? {
+    Ok(match child.reap().map_err(trouble)? {
         End::Done => Ok(()),
         End::Failed => Err("the victim failed".to_owned()),
         End::Signal(libc::SIGALRM) => Err("HANG: the victim does not come to its end".to_owned()),
         End::Signal(signal) => Err(format!("CRASH: the victim got signal {signal}")),
-    }
+    })
 }

@@ -95,19 +95,32 @@ impl Cast<'_> {
         })
     }
 
-    /// Another process does something while the victim stands still.
-    ///
-    /// The outer `Err` is the harness's own trouble, the inner one is the finding.
-    pub(super) fn other(
+    /// Another process begins to do something while the victim stands still.
+    pub(super) fn start_other(
         &self,
-        act: &dyn Fn(Duration) -> Result<u64, String>,
-        patience: Duration,
-    ) -> Result<Result<u64, String>, String> {
-        let child = self.fork(|| {
+        act: impl FnOnce() -> Result<u64, String>,
+    ) -> Result<Child, String> {
+        self.fork(|| {
             die_after(self.hang);
-            self.board.set_meanwhile(act(patience)?);
+            self.board.set_meanwhile(act()?);
             Ok(())
-        })?;
+        })
+    }
+
+    /// Returns when it has done what it can do while the victim stands still: it has ended, or
+    /// sleeps.
+    pub(super) fn await_other(&self, child: &Child) {
+        let until = Instant::now() + self.hang;
+        while !(child.ends_within(Duration::ZERO) || child.rests()) {
+            if Instant::now() > until {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// What it gave. The outer `Err` is the harness's own trouble, the inner one is the finding.
+    pub(super) fn end_of_other(&self, child: Child) -> Result<Result<u64, String>, String> {
         Ok(match self.reap(child)? {
             End::Done => Ok(self.board.meanwhile()),
             End::Failed => Err(format!("the other: {}", self.board.text())),

@@ -140,6 +140,12 @@ impl Child {
         }
     }
 
+    /// Whether it sleeps in any call, as far as /proc tells.
+    pub(super) fn rests(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        stat.is_ok_and(|stat| stat.contains(") S "))
+    }
+
     /// Whether it sleeps in a futex call, as far as /proc tells; `on_several`: in one that waits on
     /// several words, which a sleeper does once it has a record to be kicked by.
     pub(super) fn is_asleep(&self, on_several: bool) -> bool {

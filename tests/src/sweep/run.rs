@@ -89,9 +89,13 @@ fn timed(
     work: impl FnOnce(&Run<'_>, &mut Row) -> Result<(), String>,
 ) -> Row {
     let began = Instant::now();
-    let done = Board::new()
-        .map_err(|error| format!("board: {error}"))
-        .and_then(|board| work(&Run::new(scenario, *limits, board), &mut row));
+    let done = Board::new().map_err(|error| format!("board: {error}")).and_then(|board| {
+        let run = Run::new(scenario, *limits, board);
+        let done = work(&run, &mut row);
+        // The next row begins where this one did.
+        run.reset(&Image::default());
+        done
+    });
     if let Err(why) = done {
         row.fail(format!("the sweep itself: {why}"));
     }
@@ -123,7 +127,7 @@ impl<'s> Run<'s> {
     }
 
     fn all(&self, row: &mut Row) -> Result<(), String> {
-        let starts = self.starts()?;
+        let starts = self.starts(usize::MAX)?;
         for (k, start) in &starts {
             row.starts += 1;
             let place = if starts.len() > 1 { format!("start at {k}, ") } else { String::new() };
@@ -161,13 +165,18 @@ impl<'s> Run<'s> {
 
     /// The images that an earlier death can leave, fewer where the limits say so: each has to be
     /// stepped on from.
-    pub(super) fn starts(&self) -> Result<Vec<(u32, Image)>, String> {
+    pub(super) fn starts(&self, most: usize) -> Result<Vec<(u32, Image)>, String> {
         let Some(earlier) = &self.scenario.earlier else {
             return Ok(vec![(0, Image::default())]);
         };
         let survey = self.survey(earlier, &Image::default(), false)?;
         let by_steps = STARTS_STEPS / survey.instructions.max(1);
-        let most = self.limits.starts.min(usize::try_from(by_steps).unwrap_or(usize::MAX)).max(1);
+        let most = self
+            .limits
+            .starts
+            .min(most)
+            .min(usize::try_from(by_steps).unwrap_or(usize::MAX))
+            .max(1);
         let stride = survey.images.len().div_ceil(most);
         Ok(survey.images.into_iter().step_by(stride).collect())
     }

@@ -74,10 +74,14 @@ pub(super) struct Meanwhile {
     pub(super) judge: Judge,
 }
 
+pub(super) type Deed<T> = Box<dyn Fn(T) -> Result<u64, String>>;
+
 /// Who acts while the victim stands still.
 pub(super) enum Act {
-    /// Another process, which may take so long over what is in its way.
-    Other(Box<dyn Fn(Duration) -> Result<u64, String>>),
+    /// Another process, which waits for what is in its way no longer than it is told to.
+    Timed(Deed<Duration>),
+    /// Another process, which waits until the victim has gone on, if it has to.
+    Patient(Deed<()>),
     /// The one that holds what the victim waits for goes on.
     Holder,
 }
@@ -173,6 +177,12 @@ impl Scenario {
         self
     }
 
+    /// Whether it begins with an earlier death.
+    #[must_use]
+    pub fn is_after_death(&self) -> bool {
+        self.earlier.is_some()
+    }
+
     /// The outcomes count, and an earlier death may have moved the count already: each state that
     /// is started from begins with an outcome of its own, and ends with the next one.
     #[must_use]
@@ -252,7 +262,23 @@ impl Scenario {
         check: impl Fn(&Witness) -> Finding + 'static,
     ) -> Self {
         let judge = Judge { check: Box::new(check), outcomes };
-        self.beside.push(Meanwhile { name, act: Act::Other(Box::new(act)), judge });
+        self.beside.push(Meanwhile { name, act: Act::Timed(Box::new(act)), judge });
+        self
+    }
+
+    /// As [`meanwhile`](Self::meanwhile), for a call that waits for what is in its way for as
+    /// long as it takes: where it is found asleep the victim goes on, and both have to come to
+    /// their end.
+    #[must_use]
+    pub fn meanwhile_waiting(
+        mut self,
+        name: &'static str,
+        outcomes: &'static [&'static str],
+        act: impl Fn() -> Result<u64, String> + 'static,
+        check: impl Fn(&Witness) -> Finding + 'static,
+    ) -> Self {
+        let judge = Judge { check: Box::new(check), outcomes };
+        self.beside.push(Meanwhile { name, act: Act::Patient(Box::new(move |()| act())), judge });
         self
     }
 

@@ -11,7 +11,11 @@ use crossproc_sync::{Lock, LockError, LockGuard};
 
 use super::{Entry, stage, text};
 use crate::sweep::memory::Memory;
-use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, part};
+use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, telling};
+
+mod beside;
+
+use beside::Died;
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("lock + unlock", "free", free),
@@ -29,6 +33,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 
 const TOLD: u64 = 1;
 const NOT_TOLD: u64 = 2;
+const REFUSED: u64 = 3;
 
 /// A lock and the two words behind it.
 #[derive(Clone, Debug)]
@@ -39,7 +44,10 @@ struct Stage {
 }
 
 /// How a victim acquires the lock.
-type Acquire = for<'l> fn(&'l Lock) -> Option<LockGuard<'l>>;
+type Acquire = for<'l> fn(&'l Lock) -> Entered<'l>;
+
+/// A guard, and whether its taker was told of a death.
+type Entered<'l> = Option<(LockGuard<'l>, u64)>;
 
 impl Stage {
     fn new() -> Result<(Self, Memory), String> {
@@ -77,15 +85,14 @@ impl Stage {
     /// A victim that acquires the lock, changes what it guards, and releases it.
     fn victim(&self, acquire: Acquire) -> Part {
         let stage = self.clone();
-        part(move || {
+        telling(move || {
             let stage = stage.clone();
             let _ = stage.segment.me();
             move || {
-                let guard = acquire(&stage.lock);
-                if guard.is_some() {
-                    stage.bump();
-                }
+                let Some((guard, told)) = acquire(&stage.lock) else { return REFUSED };
+                stage.bump();
                 drop(guard);
+                told
             }
         })
     }
@@ -144,23 +151,25 @@ impl Stage {
     }
 }
 
-fn by_lock(lock: &Lock) -> Option<LockGuard<'_>> {
+fn by_lock(lock: &Lock) -> Entered<'_> {
     match lock.lock() {
-        Ok(guard) | Err(LockError::OwnerDied(guard)) => Some(guard),
+        Ok(guard) => Some((guard, NOT_TOLD)),
+        Err(LockError::OwnerDied(guard)) => Some((guard, TOLD)),
         Err(_) => None,
     }
 }
 
-fn by_try_lock(lock: &Lock) -> Option<LockGuard<'_>> {
+fn by_try_lock(lock: &Lock) -> Entered<'_> {
     use crossproc_sync::TryLockError::OwnerDied;
     match lock.try_lock() {
-        Ok(guard) | Err(OwnerDied(guard)) => Some(guard),
+        Ok(guard) => Some((guard, NOT_TOLD)),
+        Err(OwnerDied(guard)) => Some((guard, TOLD)),
         Err(_) => None,
     }
 }
 
-fn by_lock_timeout(lock: &Lock) -> Option<LockGuard<'_>> {
-    lock.lock_timeout(Duration::from_secs(60)).ok()
+fn by_lock_timeout(lock: &Lock) -> Entered<'_> {
+    lock.lock_timeout(Duration::from_secs(60)).ok().map(|guard| (guard, NOT_TOLD))
 }
 
 fn free() -> Result<Scenario, String> {
@@ -178,14 +187,17 @@ fn free_timeout() -> Result<Scenario, String> {
 fn free_by(acquire: Acquire) -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let victim = stage.victim(acquire);
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        match stage.check()? {
+        match checked.check()? {
             (_, true) => Ok("owner died"),
             (0, false) => Ok("untouched"),
             (_, false) => Ok("done"),
         }
     };
-    Ok(Scenario::in_memory(memory, &["untouched", "owner died", "done"], victim, check))
+    let outcomes = &["untouched", "owner died", "done"];
+    let scenario = Scenario::in_memory(memory, outcomes, victim, check);
+    Ok(beside::entering(scenario, &stage, Died::Nobody, None))
 }
 
 fn holder_dead() -> Result<Scenario, String> {
@@ -199,12 +211,14 @@ fn holder_dead_try() -> Result<Scenario, String> {
 fn holder_dead_by(acquire: Acquire) -> Result<Scenario, String> {
     let (stage, memory) = Stage::with_dead_holder()?;
     let victim = stage.victim(acquire);
-    let check = move |_: &_| match stage.check()? {
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         (_, true) => Ok("owner died"),
         (1, false) => Ok("done"),
         (bumps, false) => Err(format!("released after {bumps} changes")),
     };
-    Ok(Scenario::in_memory(memory, &["owner died", "done"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["owner died", "done"], victim, check);
+    Ok(beside::entering(scenario, &stage, Died::Somebody, None))
 }
 
 fn after_death() -> Result<Scenario, String> {
@@ -222,21 +236,25 @@ fn double(stage: Stage, memory: Memory) -> Result<Scenario, String> {
     const MARK: u64 = 1000;
     let earlier = stage.victim(by_lock);
     let second = stage.clone();
-    let victim: Part = Box::new(move || {
+    let victim = telling(move || {
         let stage = second.clone();
         let _ = stage.segment.me();
-        Box::new(move || {
-            let guard = by_lock(&stage.lock);
+        move || {
+            let Some((guard, told)) = by_lock(&stage.lock) else { return REFUSED };
             stage.word(0).store(MARK, Relaxed);
             stage.word(1).store(MARK, Relaxed);
             drop(guard);
-        }) as Operate
+            told
+        }
     });
-    let check = move |_: &_| match stage.check()? {
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         (MARK, false) => Ok("done"),
         _ => Ok("not done"),
     };
-    Ok(Scenario::in_memory(memory, &["not done", "done"], victim, check).after_death_of(earlier))
+    let scenario = Scenario::in_memory(memory, &["not done", "done"], victim, check);
+    let scenario = scenario.after_death_of(earlier);
+    Ok(beside::entering(scenario, &stage, Died::Perhaps, Some(MARK)))
 }
 
 fn waiter_asleep() -> Result<Scenario, String> {
@@ -248,7 +266,7 @@ fn waiter_asleep() -> Result<Scenario, String> {
         let mut guard = by_lock(lock);
         Box::new(move || drop(guard.take())) as Operate
     });
-    let (waiting, checked) = (stage.clone(), stage);
+    let (waiting, checked) = (stage.clone(), stage.clone());
     let check = move |witness: &Witness| {
         checked.works()?;
         match witness.waiter {
@@ -257,8 +275,9 @@ fn waiter_asleep() -> Result<Scenario, String> {
             other => Err(format!("the waiter came back with {other:?}")),
         }
     };
-    Ok(Scenario::in_memory(memory, &["owner died", "released"], victim, check)
-        .with_waiter(move || waiting.wait()))
+    let scenario = Scenario::in_memory(memory, &["owner died", "released"], victim, check)
+        .with_waiter(move || waiting.wait());
+    Ok(beside::overtaking(scenario, &stage))
 }
 
 fn waiter_old() -> Result<Scenario, String> {
@@ -304,5 +323,5 @@ fn behind(bumps: u64, cast: fn(Scenario, Stage) -> Scenario) -> Result<Scenario,
     let scenario = Scenario::in_memory(memory, &["waited"], victim, check)
         .behind(WAITS_FOR, hold)
         .every_instruction_up_to(WAITS_FOR / 6);
-    Ok(cast(scenario, stage))
+    Ok(cast(beside::waiting(scenario, &stage, bumps + 1), stage))
 }

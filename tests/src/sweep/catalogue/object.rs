@@ -3,13 +3,16 @@
 //! Beside its own question each survivor counts how many objects the segment has room for: what
 //! the dead had in hand must come back, to the last block.
 
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use crossproc_segment::{Error, Object, Segment, Shape};
+use crossproc_segment::{Block, Error, Object, Segment, Shape};
 
 use super::{Entry, stage, text};
 use crate::sweep::memory::Memory;
-use crate::sweep::scenario::{Finding, Operate, Part, Scenario, keep, part};
+use crate::sweep::scenario::{Finding, Operate, Part, Scenario, keep, part, telling};
+
+mod beside;
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("object construct", "named, not there", construct),
@@ -17,13 +20,23 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("object construct", "earlier death in remove", construct_after_remove).slow(),
     Entry::new("object find", "there", find),
     Entry::new("object find_or_construct", "not there", find_or_construct).slow(),
+    Entry::new("object find", "earlier death in construct", find_after_construct).slow(),
+    Entry::new("object find", "earlier death in remove", find_after_remove),
+    Entry::new(
+        "object find_or_construct",
+        "earlier death in construct",
+        find_or_construct_after_construct,
+    )
+    .slow(),
     Entry::new("object remove", "there", remove),
     Entry::new("object remove", "earlier death in remove", remove_after_remove).slow(),
     Entry::new("object new", "unnamed", unnamed),
     Entry::new("object drop", "unnamed", drop_unnamed),
     Entry::new("block alloc", "room", alloc),
     Entry::new("block alloc", "segment full of the dead's blocks", alloc_full),
+    Entry::new("block alloc", "earlier death in alloc", alloc_after_alloc),
     Entry::new("block free", "taken", free),
+    Entry::new("block free", "earlier death in free", free_after_free),
 ];
 
 const NAME: &str = "object";
@@ -57,11 +70,7 @@ impl Stage {
     }
 
     fn make(&self) -> Result<Object, String> {
-        let made = self.segment.construct(Some(NAME), &shape(), BODY_BYTES, |body| {
-            // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
-            unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
-        });
-        made.map_err(text)
+        construct_it(&self.segment).map_err(text)
     }
 
     /// A victim that runs `operation` once; what it makes stays until the victim's end.
@@ -71,6 +80,21 @@ impl Stage {
             let segment = segment.clone();
             let _ = segment.me();
             move || keep(operation(&segment))
+        })
+    }
+
+    /// As `victim`, and it tells whether the name was there.
+    fn teller<R: 'static>(&self, operation: fn(&Segment) -> Result<R, Error>) -> Part {
+        let segment = self.segment.clone();
+        telling(move || {
+            let segment = segment.clone();
+            let _ = segment.me();
+            move || {
+                let result = operation(&segment);
+                let told = beside::told(&result);
+                keep(result);
+                told
+            }
         })
     }
 
@@ -129,10 +153,12 @@ fn count_room(segment: &Segment) -> Result<usize, String> {
 }
 
 fn construct_it(segment: &Segment) -> Result<Object, Error> {
-    segment.construct(Some(NAME), &shape(), BODY_BYTES, |body| {
-        // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
-        unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
-    })
+    segment.construct(Some(NAME), &shape(), BODY_BYTES, init)
+}
+
+fn init(body: NonNull<u8>) {
+    // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
+    unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
 }
 
 fn remove_it(segment: &Segment) -> Result<(), Error> {
@@ -141,21 +167,36 @@ fn remove_it(segment: &Segment) -> Result<(), Error> {
 
 fn construct() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
-    let victim = stage.victim(construct_it);
-    let check = move |_: &_| stage.check_named("there", "absent");
-    Ok(thin(Scenario::in_memory(memory, &["absent", "there"], victim, check)))
+    let victim = stage.teller(construct_it);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_named("there", "absent");
+    let scenario = thin(Scenario::in_memory(memory, &["absent", "there"], victim, check));
+    Ok(beside::making(scenario, &stage))
 }
 
 fn find_or_construct() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
-    let victim = stage.victim(|segment| {
-        segment.find_or_construct(NAME, &shape(), BODY_BYTES, |body| {
-            // SAFETY: a body of `BODY_BYTES` that nobody else has yet.
-            unsafe { body.write_bytes(PATTERN, BODY_BYTES) };
-        })
-    });
-    let check = move |_: &_| stage.check_named("there", "absent");
-    Ok(thin(Scenario::in_memory(memory, &["absent", "there"], victim, check)))
+    let victim = finder_or_maker(&stage);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_named("there", "absent");
+    let scenario = thin(Scenario::in_memory(memory, &["absent", "there"], victim, check));
+    Ok(beside::finding_or_making(scenario, &stage))
+}
+
+fn finder_or_maker(stage: &Stage) -> Part {
+    let stage = stage.clone();
+    telling(move || {
+        let stage = stage.clone();
+        let _ = stage.segment.me();
+        move || stage.find_or_make()
+    })
+}
+
+fn find_or_construct_after_construct() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (earlier, victim) = (stage.victim(construct_it), finder_or_maker(&stage));
+    let check = move |_: &_| stage.check_named("fine", "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
 }
 
 /// Every kill gives one segment more to survivors; thousands of instructions look at names only.
@@ -180,16 +221,38 @@ fn construct_after_remove() -> Result<Scenario, String> {
 
 fn find() -> Result<Scenario, String> {
     let (stage, memory) = Stage::with_object()?;
-    let victim = stage.victim(|segment| segment.find(NAME, &shape()));
-    let check = move |_: &_| stage.check_named("there", "lost");
-    Ok(thin(Scenario::in_memory(memory, &["there"], victim, check)))
+    let victim = stage.teller(find_it);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_named("there", "lost");
+    let scenario = thin(Scenario::in_memory(memory, &["there"], victim, check));
+    Ok(beside::finding(scenario, &stage))
+}
+
+fn find_it(segment: &Segment) -> Result<Object, Error> {
+    segment.find(NAME, &shape())
+}
+
+fn find_after_construct() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (earlier, victim) = (stage.victim(construct_it), stage.victim(find_it));
+    let check = move |_: &_| stage.check_named("fine", "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
+}
+
+fn find_after_remove() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::with_object()?;
+    let (earlier, victim) = (stage.victim(remove_it), stage.victim(find_it));
+    let check = move |_: &_| stage.check_named("fine", "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
 }
 
 fn remove() -> Result<Scenario, String> {
     let (stage, memory) = Stage::with_object()?;
-    let victim = stage.victim(remove_it);
-    let check = move |_: &_| stage.check_named("there", "gone");
-    Ok(thin(Scenario::in_memory(memory, &["there", "gone"], victim, check)))
+    let victim = stage.teller(remove_it);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_named("there", "gone");
+    let scenario = thin(Scenario::in_memory(memory, &["there", "gone"], victim, check));
+    Ok(beside::removing(scenario, &stage))
 }
 
 fn remove_after_remove() -> Result<Scenario, String> {
@@ -204,10 +267,12 @@ fn remove_after_remove() -> Result<Scenario, String> {
 fn unnamed() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let victim = stage.victim(|segment| segment.construct(None, &shape(), BODY_BYTES, |_| {}));
+    let checked = stage.clone();
     let check = move |_: &_| {
-        stage.check_room(0).map(|()| "none").or_else(|_| stage.check_room(1).map(|()| "object"))
+        checked.check_room(0).map(|()| "none").or_else(|_| checked.check_room(1).map(|()| "object"))
     };
-    Ok(thin(Scenario::in_memory(memory, &["none", "object"], victim, check)))
+    let scenario = thin(Scenario::in_memory(memory, &["none", "object"], victim, check));
+    Ok(beside::filling(scenario, &stage, 1))
 }
 
 fn drop_unnamed() -> Result<Scenario, String> {
@@ -217,17 +282,42 @@ fn drop_unnamed() -> Result<Scenario, String> {
         let mut object = segment.construct(None, &shape(), BODY_BYTES, |_| {}).ok();
         Box::new(move || drop(object.take())) as Operate
     });
+    let checked = stage.clone();
     let check = move |_: &_| {
-        stage.check_room(0).map(|()| "freed").or_else(|_| stage.check_room(1).map(|()| "object"))
+        checked
+            .check_room(0)
+            .map(|()| "freed")
+            .or_else(|_| checked.check_room(1).map(|()| "object"))
     };
-    Ok(thin(Scenario::in_memory(memory, &["object", "freed"], victim, check)))
+    let scenario = thin(Scenario::in_memory(memory, &["object", "freed"], victim, check));
+    Ok(beside::filling(scenario, &stage, 0))
 }
 
 fn alloc() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
-    let victim = stage.victim(|segment| segment.blocks().alloc(BODY_BYTES));
+    let victim = stage.victim(alloc_it);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_room(0).map(|()| "fine");
+    let scenario = thin(Scenario::in_memory(memory, &["fine"], victim, check));
+    Ok(beside::filling(scenario, &stage, 0))
+}
+
+fn alloc_it(segment: &Segment) -> Option<Block> {
+    segment.blocks().alloc(BODY_BYTES)
+}
+
+fn alloc_after_alloc() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (earlier, victim) = (stage.victim(alloc_it), stage.victim(alloc_it));
     let check = move |_: &_| stage.check_room(0).map(|()| "fine");
-    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check)))
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
+}
+
+fn free_after_free() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (earlier, victim) = (freer(&stage), freer(&stage));
+    let check = move |_: &_| stage.check_room(0).map(|()| "fine");
+    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check).after_death_of(earlier)))
 }
 
 /// The allocator that takes back what the dead left dies itself.
@@ -238,15 +328,25 @@ fn alloc_full() -> Result<Scenario, String> {
         while segment.blocks().alloc(BODY_BYTES).is_some() {}
         Ok(())
     })?;
-    let victim = stage.victim(|segment| segment.blocks().alloc(BODY_BYTES));
-    let check = move |_: &_| stage.check_room(0).map(|()| "fine");
-    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check)))
+    let victim = stage.victim(alloc_it);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_room(0).map(|()| "fine");
+    let scenario = thin(Scenario::in_memory(memory, &["fine"], victim, check));
+    Ok(beside::filling(scenario, &stage, 0))
 }
 
 fn free() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
+    let victim = freer(&stage);
+    let checked = stage.clone();
+    let check = move |_: &_| checked.check_room(0).map(|()| "fine");
+    let scenario = thin(Scenario::in_memory(memory, &["fine"], victim, check));
+    Ok(beside::filling(scenario, &stage, 0))
+}
+
+fn freer(stage: &Stage) -> Part {
     let segment = stage.segment.clone();
-    let victim: Part = Box::new(move || {
+    Box::new(move || {
         let segment = segment.clone();
         let mut block = segment.blocks().alloc(BODY_BYTES);
         Box::new(move || {
@@ -254,7 +354,5 @@ fn free() -> Result<Scenario, String> {
                 segment.blocks().free(block);
             }
         }) as Operate
-    });
-    let check = move |_: &_| stage.check_room(0).map(|()| "fine");
-    Ok(thin(Scenario::in_memory(memory, &["fine"], victim, check)))
+    })
 }

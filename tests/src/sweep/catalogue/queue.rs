@@ -13,8 +13,9 @@ use crossproc_segment::Segment;
 
 use super::{stage, text};
 use crate::sweep::memory::Memory;
-use crate::sweep::scenario::{Part, keep, part};
+use crate::sweep::scenario::{Part, keep, telling};
 
+mod beside;
 mod closed;
 mod entries;
 mod killed;
@@ -33,6 +34,9 @@ const FILL: u64 = 1000;
 
 /// A kind of item, and how its number is written and read.
 trait Item: Message + Sized {
+    /// Whether a reader holds it while it reads, so that others have to wait.
+    const HELD: bool = true;
+
     fn new(number: u64) -> Self;
 
     /// The number, if the item is whole.
@@ -41,6 +45,8 @@ trait Item: Message + Sized {
 
 /// Words in the slot.
 impl Item for u64 {
+    const HELD: bool = false;
+
     fn new(number: u64) -> Self {
         number << 32 | !number & 0xffff_ffff
     }
@@ -95,6 +101,19 @@ impl Item for Long {
     }
 }
 
+/// The number of an item that a victim got. What it got it keeps: its operation ends before
+/// anything is dropped.
+fn tell_item<T: Item, E>(got: Result<T, E>) -> u64 {
+    match got {
+        Ok(item) => {
+            let number = item.number();
+            keep(item);
+            number.unwrap_or(u64::MAX - 1)
+        }
+        Err(_) => beside::REFUSED,
+    }
+}
+
 /// A queue, and what it holds before the victim comes.
 #[derive(Debug)]
 struct Stage<T> {
@@ -143,24 +162,23 @@ impl<T: Item> Stage<T> {
 
     fn putter(&self, number: u64) -> Part {
         let stage = self.clone();
-        part(move || {
+        telling(move || {
             let stage = stage.clone();
             let _ = stage.segment.me();
             let mut item = Some(T::new(number));
-            move || {
-                if let Some(item) = item.take() {
-                    keep(stage.queue.put(item));
-                }
+            move || match item.take().map(|item| stage.queue.put(item)) {
+                Some(Ok(())) => number,
+                _ => beside::REFUSED,
             }
         })
     }
 
     fn getter(&self) -> Part {
         let stage = self.clone();
-        part(move || {
+        telling(move || {
             let stage = stage.clone();
             let _ = stage.segment.me();
-            move || keep(stage.queue.get())
+            move || tell_item(stage.queue.get())
         })
     }
 

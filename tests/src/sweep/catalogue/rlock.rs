@@ -5,6 +5,7 @@
 //! were told of a death, and begin at depth one.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crossproc::RLock;
 use crossproc_segment::{Object, Segment, Shape};
@@ -12,7 +13,7 @@ use crossproc_sync::{LockError, RLockGuard, TryLockError};
 
 use super::{Entry, stage, text};
 use crate::sweep::memory::Memory;
-use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, part};
+use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, telling};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("rlock lock + lock + unlock + unlock", "free", free),
@@ -25,6 +26,9 @@ pub(super) const ENTRIES: &[Entry] = &[
 
 const TOLD: u64 = 1;
 const NOT_TOLD: u64 = 2;
+const REFUSED: u64 = 3;
+/// What another process makes of the pair while the victim stands still.
+const OTHER: u64 = 500;
 
 /// A lock and the two words behind it.
 #[derive(Clone, Debug)]
@@ -35,7 +39,10 @@ struct Stage {
 }
 
 /// How a victim takes the first level.
-type Acquire = for<'l> fn(&'l RLock) -> Option<RLockGuard<'l>>;
+type Acquire = for<'l> fn(&'l RLock) -> Entered<'l>;
+
+/// A guard, and whether its taker was told of a death.
+type Entered<'l> = Option<(RLockGuard<'l>, u64)>;
 
 impl Stage {
     fn new() -> Result<(Self, Memory), String> {
@@ -76,15 +83,14 @@ impl Stage {
     /// A victim that has the lock twice, makes the words `value`, and leaves level by level.
     fn victim(&self, acquire: Acquire, value: u64) -> Part {
         let stage = self.clone();
-        part(move || {
+        telling(move || {
             let stage = stage.clone();
             let _ = stage.segment.me();
             move || {
-                let guard = acquire(&stage.lock);
-                if guard.is_some() {
-                    stage.bump(value);
-                }
+                let Some((guard, told)) = acquire(&stage.lock) else { return REFUSED };
+                stage.bump(value);
                 drop(guard);
+                told
             }
         })
     }
@@ -148,18 +154,59 @@ impl Stage {
     }
 }
 
-fn by_lock(lock: &RLock) -> Option<RLockGuard<'_>> {
+fn by_lock(lock: &RLock) -> Entered<'_> {
     match lock.lock() {
-        Ok(guard) | Err(LockError::OwnerDied(guard)) => Some(guard),
+        Ok(guard) => Some((guard, NOT_TOLD)),
+        Err(LockError::OwnerDied(guard)) => Some((guard, TOLD)),
         Err(_) => None,
     }
 }
 
-fn by_try_lock(lock: &RLock) -> Option<RLockGuard<'_>> {
+fn by_try_lock(lock: &RLock) -> Entered<'_> {
     match lock.try_lock() {
-        Ok(guard) | Err(TryLockError::OwnerDied(guard)) => Some(guard),
+        Ok(guard) => Some((guard, NOT_TOLD)),
+        Err(TryLockError::OwnerDied(guard)) => Some((guard, TOLD)),
         Err(_) => None,
     }
+}
+
+/// Beside a victim that makes the pair `value`: another one has it twice within its time, and
+/// `deaths` are told of by one of the two.
+fn with_other(scenario: Scenario, stage: &Stage, value: u64, deaths: usize) -> Scenario {
+    let (other, checked) = (stage.clone(), stage.clone());
+    let act = move |patience: Duration| {
+        let (guard, told) = match other.lock.lock_timeout(patience) {
+            Ok(guard) => (guard, NOT_TOLD),
+            Err(TryLockError::OwnerDied(guard)) => (guard, TOLD),
+            Err(TryLockError::Timeout) => return Ok(REFUSED),
+            Err(error) => return Err(format!("lock_timeout: {error}")),
+        };
+        if other.lock.depth() != 1 {
+            return Err(format!("begins at depth {}", other.lock.depth()));
+        }
+        let (one, two) = (other.word(0).load(Relaxed), other.word(1).load(Relaxed));
+        if one != two && told == NOT_TOLD {
+            return Err(format!("the pair is {one}, {two}, and nobody was told"));
+        }
+        other.bump(OTHER);
+        drop(guard);
+        Ok(told)
+    };
+    let check = move |witness: &Witness| {
+        let (Some(victim), Some(other)) = (witness.victim, witness.meanwhile) else {
+            return Err("victim or other told nothing".to_owned());
+        };
+        if [victim, other].iter().filter(|&&one| one == TOLD).count() != deaths {
+            return Err(format!("told of {deaths} deaths: {victim} and {other}"));
+        }
+        match (other, checked.check()?) {
+            (REFUSED, (found, false)) if found == value => Ok("refused"),
+            (_, (found, false)) if found == value || victim == REFUSED => Ok("before"),
+            (_, (OTHER, false)) => Ok("behind"),
+            (_, found) => Err(format!("the pair is {found:?}")),
+        }
+    };
+    scenario.meanwhile("lock_timeout", &["before", "refused", "behind"], act, check)
 }
 
 fn free() -> Result<Scenario, String> {
@@ -173,25 +220,29 @@ fn free_try() -> Result<Scenario, String> {
 fn free_by(acquire: Acquire) -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let victim = stage.victim(acquire, 1);
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        match stage.check()? {
+        match checked.check()? {
             (_, true) => Ok("owner died"),
             (0, false) => Ok("untouched"),
             (_, false) => Ok("done"),
         }
     };
-    Ok(Scenario::in_memory(memory, &["untouched", "owner died", "done"], victim, check))
+    let outcomes = &["untouched", "owner died", "done"];
+    Ok(with_other(Scenario::in_memory(memory, outcomes, victim, check), &stage, 1, 0))
 }
 
 fn holder_dead() -> Result<Scenario, String> {
     let (stage, memory) = Stage::with_dead_holder()?;
     let victim = stage.victim(by_lock, 1);
-    let check = move |_: &_| match stage.check()? {
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         (_, true) => Ok("owner died"),
         (1, false) => Ok("done"),
         (value, false) => Err(format!("released with the pair at {value}")),
     };
-    Ok(Scenario::in_memory(memory, &["owner died", "done"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["owner died", "done"], victim, check);
+    Ok(with_other(scenario, &stage, 1, 1))
 }
 
 fn after_death() -> Result<Scenario, String> {
@@ -236,9 +287,13 @@ const WAITS_FOR: u32 = 2000;
 fn behind_holder() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let victim = stage.victim(by_lock, 7);
-    let (holding, checked) = (stage.clone(), stage);
+    let (holding, checked) = (stage.clone(), stage.clone());
     let check = move |_: &_| match checked.check()? {
         (1, false) => Ok("waited"),
+        found => Err(format!("{found:?}")),
+    };
+    let entered = move |witness: &Witness| match (witness.victim, stage.check()?) {
+        (Some(NOT_TOLD), (7, false)) => Ok("entered"),
         found => Err(format!("{found:?}")),
     };
     let hold = move |stop: &dyn Fn()| {
@@ -249,5 +304,6 @@ fn behind_holder() -> Result<Scenario, String> {
     };
     Ok(Scenario::in_memory(memory, &["waited"], victim, check)
         .behind(WAITS_FOR, hold)
-        .every_instruction_up_to(WAITS_FOR / 6))
+        .every_instruction_up_to(WAITS_FOR / 6)
+        .meanwhile_released(&["entered"], entered))
 }

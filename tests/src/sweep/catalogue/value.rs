@@ -7,23 +7,39 @@ use crossproc_value::{LockFailure, Stored, Value, ValueGuard};
 
 use super::{Entry, stage, text};
 use crate::sweep::memory::Memory;
-use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, keep, part};
+use crate::sweep::scenario::{Finding, Operate, Part, Scenario, Witness, keep, part, telling};
+
+mod beside;
+
+use beside::Change;
 
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry::new("value set u64", "free", || scalar(|value| keep(value.set(NEW)))),
-    Entry::new("value update u64", "free", || scalar(|value| keep(value.update(|n| *n += 1)))),
-    Entry::new("value fetch_add u64", "free", || scalar(|value| keep(value.fetch_add(1)))),
-    Entry::new("value set 8 B", "free", || alone::<1>(set)),
-    Entry::new("value update 8 B", "free", || alone::<1>(update)),
-    Entry::new("value set 64 B", "free", || alone::<8>(set)),
-    Entry::new("value update 64 B", "free", || alone::<8>(update)),
-    Entry::new("value guard 64 B", "free", || alone::<8>(guard)),
-    Entry::new("value set 512 B", "free", || alone::<64>(set)),
-    Entry::new("value update 512 B", "free", || alone::<64>(update)),
+    Entry::new("value set u64", "free", || scalar(|value| keep(value.set(NEW)), Change::Set)),
+    Entry::new("value update u64", "free", || {
+        scalar(|value| keep(value.update(|n| *n += 1)), Change::More)
+    }),
+    Entry::new("value fetch_add u64", "free", || {
+        scalar(|value| keep(value.fetch_add(1)), Change::More)
+    }),
+    Entry::new("value set 8 B", "free", || alone::<1>(set, Change::Set)),
+    Entry::new("value update 8 B", "free", || alone::<1>(update, Change::More)),
+    Entry::new("value set 64 B", "free", || alone::<8>(set, Change::Set)),
+    Entry::new("value update 64 B", "free", || alone::<8>(update, Change::More)),
+    Entry::new("value guard 64 B", "free", || alone::<8>(guard, Change::Set)),
+    Entry::new("value set 512 B", "free", || alone::<64>(set, Change::Set)),
+    Entry::new("value update 512 B", "free", || alone::<64>(update, Change::More)),
     Entry::new("value get 64 B", "free", get_alone::<8>),
-    Entry::new("value update 8 B", "earlier death in update", double::<1>),
-    Entry::new("value update 64 B", "earlier death in update", double::<8>),
-    Entry::new("value update 512 B", "earlier death in update", double::<64>),
+    Entry::new("value update 8 B", "earlier death in update", || double::<1>(update, Change::More)),
+    Entry::new("value update 64 B", "earlier death in update", || {
+        double::<8>(update, Change::More)
+    }),
+    Entry::new("value update 512 B", "earlier death in update", || {
+        double::<64>(update, Change::More)
+    }),
+    Entry::new("value set 64 B", "earlier death in update", || double::<8>(set, Change::Set)),
+    Entry::new("value guard 64 B", "earlier death in update", || {
+        double::<8>(guard_more, Change::More)
+    }),
     Entry::new("value get 64 B", "earlier death in update", get_after_death::<8>),
     Entry::new("value get 512 B", "earlier death in update", get_after_death::<64>),
     Entry::new("value guard 64 B", "dropped, waiter asleep in update", waiter_asleep::<8>),
@@ -83,6 +99,19 @@ where
             let stage = stage.clone();
             let _ = stage.segment.me();
             move || operate(&stage.value)
+        })
+    }
+
+    /// A victim that reads, and tells what.
+    fn reader(&self) -> Part {
+        let stage = self.clone();
+        telling(move || {
+            let stage = stage.clone();
+            let _ = stage.segment.me();
+            move || {
+                let found = stage.value.get();
+                number(&found).unwrap_or(u64::MAX - 1)
+            }
         })
     }
 
@@ -155,14 +184,16 @@ where
     }
 }
 
-fn get<const N: usize>(value: &Value<Words<N>>)
+fn guard_more<const N: usize>(value: &Value<Words<N>>)
 where
     Words<N>: Stored,
 {
-    keep(value.get());
+    if let Ok(mut guard) = value.lock() {
+        *guard = words((guard[0] >> 16) + 1);
+    }
 }
 
-fn scalar(operate: fn(&Value<u64>)) -> Result<Scenario, String> {
+fn scalar(operate: fn(&Value<u64>), change: Change) -> Result<Scenario, String> {
     let (segment, memory) = stage()?;
     let value = Value::new_in(&segment, OLD).map_err(text)?;
     let operated = value.clone();
@@ -171,10 +202,11 @@ fn scalar(operate: fn(&Value<u64>)) -> Result<Scenario, String> {
         let _ = value.segment().me();
         move || operate(&value)
     });
+    let (checked, other, judged) = (value.clone(), value.clone(), value);
     let check = move |_: &_| -> Finding {
-        let found = value.get();
-        if (value.fetch_add(1), value.get()) != (found, found + 1) {
-            return Err(format!("{found}, and one more is {}", value.get()));
+        let found = checked.get();
+        if (checked.fetch_add(1), checked.get()) != (found, found + 1) {
+            return Err(format!("{found}, and one more is {}", checked.get()));
         }
         match found {
             OLD => Ok("old"),
@@ -182,21 +214,35 @@ fn scalar(operate: fn(&Value<u64>)) -> Result<Scenario, String> {
             found => Err(format!("the value is {found}")),
         }
     };
-    Ok(Scenario::in_memory(memory, &["old", "new"], victim, check))
+    let beside = move |witness: &Witness| match (witness.meanwhile, judged.get(), change) {
+        (Some(OLD), NEW, Change::Set) => Ok("before"),
+        (Some(OLD), found, Change::More) if found == NEW + beside::OTHER => Ok("before"),
+        (Some(NEW), found, _) if found == NEW + beside::OTHER => Ok("behind"),
+        (met, found, _) => Err(format!("the other met {met:?}, and the value is {found}")),
+    };
+    let add = move |_| Ok(other.fetch_add(beside::OTHER));
+    Ok(Scenario::in_memory(memory, &["old", "new"], victim, check).meanwhile(
+        "fetch_add",
+        &["before", "behind"],
+        add,
+        beside,
+    ))
 }
 
-fn alone<const N: usize>(operate: fn(&Value<Words<N>>)) -> Result<Scenario, String>
+fn alone<const N: usize>(operate: fn(&Value<Words<N>>), change: Change) -> Result<Scenario, String>
 where
     Words<N>: Stored,
 {
     let (stage, memory) = Stage::<N>::new()?;
     let victim = stage.victim(operate);
-    let check = move |_: &_| match stage.check()? {
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         OLD => Ok("old"),
         NEW => Ok("new"),
         found => Err(format!("the value is {found}")),
     };
-    Ok(Scenario::in_memory(memory, &["old", "new"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["old", "new"], victim, check);
+    Ok(beside::changing(scenario, &stage, change))
 }
 
 fn get_alone<const N: usize>() -> Result<Scenario, String>
@@ -204,26 +250,31 @@ where
     Words<N>: Stored,
 {
     let (stage, memory) = Stage::<N>::new()?;
-    let victim = stage.victim(get);
-    let check = move |_: &_| match stage.check()? {
+    let victim = stage.reader();
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         OLD => Ok("unchanged"),
         found => Err(format!("the value is {found}")),
     };
-    Ok(Scenario::in_memory(memory, &["unchanged"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["unchanged"], victim, check);
+    Ok(beside::reading(scenario, &stage))
 }
 
-fn double<const N: usize>() -> Result<Scenario, String>
+fn double<const N: usize>(operate: fn(&Value<Words<N>>), change: Change) -> Result<Scenario, String>
 where
     Words<N>: Stored,
 {
     let (stage, memory) = Stage::<N>::new()?;
-    let (earlier, victim) = (stage.victim(update_earlier), stage.victim(update));
-    let check = move |_: &_| match stage.check()? {
+    let (earlier, victim) = (stage.victim(update_earlier), stage.victim(operate));
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         found if found % EARLIER == OLD => Ok("old"),
         found if found % EARLIER == NEW => Ok("new"),
         found => Err(format!("the value is {found}")),
     };
-    Ok(Scenario::in_memory(memory, &["old", "new"], victim, check).after_death_of(earlier))
+    let scenario = Scenario::in_memory(memory, &["old", "new"], victim, check);
+    let scenario = scenario.after_death_of(earlier);
+    Ok(beside::changing(scenario, &stage, change))
 }
 
 fn get_after_death<const N: usize>() -> Result<Scenario, String>
@@ -231,12 +282,14 @@ where
     Words<N>: Stored,
 {
     let (stage, memory) = Stage::<N>::new()?;
-    let (earlier, victim) = (stage.victim(update_earlier), stage.victim(get));
-    let check = move |_: &_| match stage.check()? {
+    let (earlier, victim) = (stage.victim(update_earlier), stage.reader());
+    let checked = stage.clone();
+    let check = move |_: &_| match checked.check()? {
         found if found % EARLIER == OLD => Ok("unchanged"),
         found => Err(format!("the value is {found}")),
     };
-    Ok(Scenario::in_memory(memory, &["unchanged"], victim, check).after_death_of(earlier))
+    let scenario = Scenario::in_memory(memory, &["unchanged"], victim, check);
+    Ok(beside::reading(scenario.after_death_of(earlier), &stage))
 }
 
 /// The victim leaves the value's lock, with a change, while another sleeps for it.

@@ -3,7 +3,7 @@
 use crossproc_queue::{GetError, PutError, TryPutError};
 
 use super::waited::must;
-use super::{Item, LAST, Stage};
+use super::{Item, LAST, Stage, beside};
 use crate::sweep::scenario::{Finding, Part, Scenario, Witness, part};
 
 /// What the waiter's call gives when it is told that the queue is closed.
@@ -22,7 +22,7 @@ impl<T: Item> Stage<T> {
     }
 
     /// Whether it is closed, to all alike; if so, whoever takes gets `items` and is then told.
-    fn check_closed(&self, items: &[u64]) -> Result<bool, String> {
+    pub(super) fn check_closed(&self, items: &[u64]) -> Result<bool, String> {
         if !self.queue.is_closed() {
             return match self.drain()? {
                 found if found == items => Ok(false),
@@ -50,10 +50,12 @@ impl<T: Item> Stage<T> {
 pub(super) fn with_items<T: Item>(items: &[u64]) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(items.len() + 1, 1, items)?;
     let victim = stage.closer();
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        Ok(if stage.check_closed(&stage.items)? { "closed" } else { "open" })
+        Ok(if checked.check_closed(&checked.items)? { "closed" } else { "open" })
     };
-    Ok(Scenario::in_memory(memory, &["open", "closed"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["open", "closed"], victim, check);
+    Ok(beside::closing(scenario, &stage))
 }
 
 /// The victim closes an empty queue while somebody sleeps in get.

@@ -30,16 +30,16 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
         killed::in_vain::<u64>(2, &[], killed::get_timeout_item)
     }),
     Entry::new("queue put u64", "earlier death in put", || {
-        killed::double::<u64>(Deed::Put, Deed::Put, 3, &[1])
+        killed::double::<u64>(Deed::Put, Deed::Put, 4, &[1])
     }),
     Entry::new("queue get u64", "earlier death in put", || {
-        killed::double::<u64>(Deed::Put, Deed::Get, 3, &[1])
+        killed::double::<u64>(Deed::Put, Deed::Get, 4, &[1, 2, 3])
     }),
     Entry::new("queue put u64", "earlier death in get", || {
-        killed::double::<u64>(Deed::Get, Deed::Put, 3, &[1, 2])
+        killed::double::<u64>(Deed::Get, Deed::Put, 4, &[1, 2])
     }),
     Entry::new("queue get u64", "earlier death in get", || {
-        killed::double::<u64>(Deed::Get, Deed::Get, 3, &[1, 2, 3])
+        killed::double::<u64>(Deed::Get, Deed::Get, 4, &[1, 2, 3])
     }),
     Entry::new("queue put u64", "waiter asleep in get", || waited::in_get::<u64>(2)),
     Entry::new("queue get u64", "waiter asleep in put", || waited::in_put::<u64>(&[1, 2])),
@@ -55,7 +55,16 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue put 128 B", "two items", || killed::put::<Bytes>(3, 4, &[1, 2])),
     Entry::new("queue get 128 B", "two items", || killed::get::<Bytes>(3, 4, &[1, 2])),
     Entry::new("queue get 128 B", "earlier death in get", || {
-        killed::double::<Bytes>(Deed::Get, Deed::Get, 3, &[1, 2, 3])
+        killed::double::<Bytes>(Deed::Get, Deed::Get, 4, &[1, 2, 3])
+    }),
+    Entry::new("queue put 128 B", "earlier death in put", || {
+        killed::double::<Bytes>(Deed::Put, Deed::Put, 4, &[1])
+    }),
+    Entry::new("queue put 128 B", "earlier death in get", || {
+        killed::double::<Bytes>(Deed::Get, Deed::Put, 4, &[1, 2])
+    }),
+    Entry::new("queue get 128 B", "earlier death in put", || {
+        killed::double::<Bytes>(Deed::Put, Deed::Get, 4, &[1, 2, 3])
     }),
     Entry::new("queue get 128 B", "waiter asleep in put", || waited::in_put::<Bytes>(&[1, 2])),
     Entry::new("queue put String", "in the slot", || killed::put::<Short>(3, 4, &[1, 2])),
@@ -63,10 +72,10 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue put String", "in a block", || killed::put::<Long>(3, 4, &[1, 2])),
     Entry::new("queue get String", "in a block", || killed::get::<Long>(3, 4, &[1, 2])),
     Entry::new("queue put String", "in a block, earlier death in put", || {
-        killed::double::<Long>(Deed::Put, Deed::Put, 3, &[1])
+        killed::double::<Long>(Deed::Put, Deed::Put, 4, &[1])
     }),
     Entry::new("queue get String", "in a block, earlier death in get", || {
-        killed::double::<Long>(Deed::Get, Deed::Get, 3, &[1, 2, 3])
+        killed::double::<Long>(Deed::Get, Deed::Get, 4, &[1, 2, 3])
     }),
     Entry::new("queue put String", "in a block, waiter asleep in get", || {
         waited::in_get::<Long>(2)

@@ -4,77 +4,83 @@ use std::time::Duration;
 
 use crossproc_queue::Queue;
 
-use super::{EARLIER, Item, Stage, VICTIM};
-use crate::sweep::scenario::{Finding, Scenario, keep, part};
+use super::{EARLIER, Item, Stage, VICTIM, beside, tell_item};
+use crate::sweep::scenario::{Finding, Scenario, telling};
 
 /// The victim puts an item behind those that are there.
 pub(super) fn put<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(capacity, laps, items)?;
     let victim = stage.putter(VICTIM);
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        let found = stage.drain()?;
-        let with: Vec<u64> = stage.items.iter().copied().chain([VICTIM]).collect();
+        let found = checked.drain()?;
+        let with: Vec<u64> = checked.items.iter().copied().chain([VICTIM]).collect();
         match found {
-            found if found[..] == stage.items[..] => Ok("absent"),
+            found if found[..] == checked.items[..] => Ok("absent"),
             found if found == with => Ok("put"),
             found => Err(format!("the items are {found:?}")),
         }
     };
-    Ok(Scenario::in_memory(memory, &["absent", "put"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["absent", "put"], victim, check);
+    Ok(beside::putting(scenario, &stage))
 }
 
 /// The victim takes the first item.
 pub(super) fn get<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(capacity, laps, items)?;
     let victim = stage.getter();
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        match stage.drain()? {
-            found if found[..] == stage.items[..] => Ok("there"),
-            found if found[..] == stage.items[1..] => Ok("taken"),
+        match checked.drain()? {
+            found if found[..] == checked.items[..] => Ok("there"),
+            found if found[..] == checked.items[1..] => Ok("taken"),
             found => Err(format!("the items are {found:?}")),
         }
     };
-    Ok(Scenario::in_memory(memory, &["there", "taken"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["there", "taken"], victim, check);
+    Ok(beside::getting(scenario, &stage))
 }
 
 /// The victim asks in vain: it tries, or sleeps until its time is over.
 pub(super) fn in_vain<T: Item>(
     capacity: usize,
     items: &[u64],
-    ask: fn(&Queue<T>),
+    ask: fn(&Queue<T>) -> u64,
 ) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(capacity, 1, items)?;
     let asking = stage.clone();
-    let victim = part(move || {
+    let victim = telling(move || {
         let stage = asking.clone();
         let _ = stage.segment.me();
         move || ask(&stage.queue)
     });
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        match stage.drain()? {
-            found if found[..] == stage.items[..] => Ok("unchanged"),
+        match checked.drain()? {
+            found if found[..] == checked.items[..] => Ok("unchanged"),
             found => Err(format!("the items are {found:?}")),
         }
     };
-    Ok(Scenario::in_memory(memory, &["unchanged"], victim, check))
+    let scenario = Scenario::in_memory(memory, &["unchanged"], victim, check);
+    Ok(beside::in_vain(scenario, &stage))
 }
 
 const SHORTLY: Duration = Duration::from_millis(3);
 
-pub(super) fn try_put_item<T: Item>(queue: &Queue<T>) {
-    keep(queue.try_put(T::new(VICTIM)));
+pub(super) fn try_put_item<T: Item>(queue: &Queue<T>) -> u64 {
+    queue.try_put(T::new(VICTIM)).map_or(beside::REFUSED, |()| VICTIM)
 }
 
-pub(super) fn put_timeout_item<T: Item>(queue: &Queue<T>) {
-    keep(queue.put_timeout(T::new(VICTIM), SHORTLY));
+pub(super) fn put_timeout_item<T: Item>(queue: &Queue<T>) -> u64 {
+    queue.put_timeout(T::new(VICTIM), SHORTLY).map_or(beside::REFUSED, |()| VICTIM)
 }
 
-pub(super) fn try_get_item<T: Item>(queue: &Queue<T>) {
-    keep(queue.try_get());
+pub(super) fn try_get_item<T: Item>(queue: &Queue<T>) -> u64 {
+    tell_item(queue.try_get())
 }
 
-pub(super) fn get_timeout_item<T: Item>(queue: &Queue<T>) {
-    keep(queue.get_timeout(SHORTLY));
+pub(super) fn get_timeout_item<T: Item>(queue: &Queue<T>) -> u64 {
+    tell_item(queue.get_timeout(SHORTLY))
 }
 
 /// What two victims do, one after the other.
@@ -96,11 +102,13 @@ pub(super) fn double<T: Item>(
         Deed::Put => stage.putter(number),
         Deed::Get => stage.getter(),
     };
+    let put_earlier = (earlier == Deed::Put).then_some(EARLIER);
     let (earlier, victim) = (deed(earlier, EARLIER), deed(then, VICTIM));
+    let checked = stage.clone();
     let check = move |_: &_| -> Finding {
-        let found = stage.drain()?;
-        let taken = stage.items.len() - found.iter().filter(|&&n| n < VICTIM).count();
-        let mut left = stage.items[taken..].to_vec();
+        let found = checked.drain()?;
+        let taken = checked.items.len() - found.iter().filter(|&&n| n < VICTIM).count();
+        let mut left = checked.items[taken..].to_vec();
         let of_victim = found.contains(&VICTIM);
         left.extend(found.contains(&EARLIER).then_some(EARLIER));
         left.extend(of_victim.then_some(VICTIM));
@@ -115,5 +123,7 @@ pub(super) fn double<T: Item>(
         }
     };
     let outcomes = &["not done", "once", "twice"];
-    Ok(Scenario::in_memory(memory, outcomes, victim, check).after_death_of(earlier).one_more())
+    let scenario = Scenario::in_memory(memory, outcomes, victim, check);
+    let scenario = scenario.after_death_of(earlier).one_more();
+    Ok(beside::repairing(scenario, &stage, put_earlier, then))
 }
