@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::thread;
 
 use super::handle::RwLock;
+use super::raw::Place;
 use super::read::Read;
 use crate::error::NotHeld;
 use crate::raw::{Holder, News};
@@ -21,21 +22,21 @@ use crate::raw::{Holder, News};
 pub struct ReadGuard<'a> {
     lock: &'a RwLock,
     me: Holder,
-    at: usize,
+    place: &'a Place,
     /// The thread that came in is the thread that leaves: coming in again goes by thread.
     not_send: PhantomData<*mut ()>,
 }
 
 impl<'a> ReadGuard<'a> {
     #[inline]
-    pub(super) fn new(lock: &'a RwLock, me: Holder, at: usize) -> Self {
-        Self { lock, me, at, not_send: PhantomData }
+    pub(super) fn new(lock: &'a RwLock, me: Holder, place: &'a Place) -> Self {
+        Self { lock, me, place, not_send: PhantomData }
     }
 
     /// The guard of a read, and what the last writer left.
     #[inline]
-    pub(super) fn of(lock: &'a RwLock, me: Holder, read: Read) -> (Self, News) {
-        (Self::new(lock, me, read.at), read.news)
+    pub(super) fn of(lock: &'a RwLock, me: Holder, read: Read<'a>) -> (Self, News) {
+        (Self::new(lock, me, read.place), read.news)
     }
 
     /// Ends the read, as dropping the guard does, and tells if it was over already.
@@ -65,7 +66,7 @@ impl<'a> ReadGuard<'a> {
         if !self.lock.is_me(self.me) {
             return Err(NotHeld);
         }
-        self.lock.leave(self.at, self.me)
+        self.lock.leave(self.place, self.me)
     }
 }
 
@@ -156,9 +157,9 @@ impl<'a> WriteGuard<'a> {
         if !self.lock.is_me(self.me) {
             return Err(NotHeld);
         }
-        let at = self.lock.place_of_writer(self.me).map_err(|_| NotHeld)?;
+        let place = self.lock.place_of_writer(self.me).map_err(|_| NotHeld)?;
         let writing = ManuallyDrop::new(self);
-        let reading = ReadGuard::new(writing.lock, writing.me, at);
+        let reading = ReadGuard::new(writing.lock, writing.me, place);
         writing.release()?;
         Ok(reading)
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::guard::{ReadGuard, WriteGuard};
 use super::raw::{self, Place};
-use super::read::{Patience, Read};
+use super::read::Patience;
+use super::row::Row;
 use crate::error::{LockError, LockFailure, TryLockError};
 use crate::raw::{Holder, News};
 use crate::shared::{Shared, Words};
@@ -63,6 +64,7 @@ unsafe impl Words for Place {
 #[derive(Clone)]
 pub struct RwLock {
     pub(super) shared: Shared<raw::RwLock>,
+    row: Row,
 }
 
 impl RwLock {
@@ -246,12 +248,13 @@ impl RwLock {
 
     /// Without a place, every reader would wait for ever.
     fn over(shared: Shared<raw::RwLock>) -> Result<Self> {
-        let lock = Self { shared };
-        if lock.row().is_empty() {
-            let what = lock.shared.name().unwrap_or("the object of a received handle").to_owned();
+        // SAFETY: the two go together.
+        let row = unsafe { Row::of(&shared) };
+        if row.places().is_empty() {
+            let what = shared.name().unwrap_or("the object of a received handle").to_owned();
             return Err(Error::Corrupt { what, why: "it has no room for a reader" });
         }
-        Ok(lock)
+        Ok(Self { shared, row })
     }
 
     /// How many readers have room.
@@ -302,7 +305,20 @@ impl RwLock {
     #[inline]
     pub fn read(&self) -> Result<ReadGuard<'_>, LockError<ReadGuard<'_>>> {
         let me = self.me();
-        match self.read_with(me, || Patience::Until(None)) {
+        match self.read_at_once(me) {
+            Ok(place) => Ok(ReadGuard::new(self, me, place)),
+            Err(claimed) => self.read_later(me, claimed),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_later(
+        &self,
+        me: Holder,
+        claimed: bool,
+    ) -> Result<ReadGuard<'_>, LockError<ReadGuard<'_>>> {
+        match self.read_after(me, claimed, Patience::Until(None)) {
             Ok(read) => match ReadGuard::of(self, me, read) {
                 (guard, News::Released) => Ok(guard),
                 (guard, News::Died) => Err(LockError::OwnerDied(guard)),
@@ -340,8 +356,7 @@ impl RwLock {
     /// ```
     #[inline]
     pub fn try_read(&self) -> Result<ReadGuard<'_>, TryLockError<ReadGuard<'_>>> {
-        let me = self.me();
-        self.read_tried(me, self.read_with(me, || Patience::None))
+        self.read_by(|| Patience::None)
     }
 
     /// As [`RwLock::read`], waiting for at most `timeout`.
@@ -374,7 +389,7 @@ impl RwLock {
         &self,
         timeout: Duration,
     ) -> Result<ReadGuard<'_>, TryLockError<ReadGuard<'_>>> {
-        self.read_by(|| Deadline::after(timeout))
+        self.read_by(|| Patience::Until(Some(Deadline::after(timeout))))
     }
 
     /// As [`RwLock::read`], waiting until `deadline` at most.
@@ -401,25 +416,30 @@ impl RwLock {
         &self,
         deadline: Deadline,
     ) -> Result<ReadGuard<'_>, TryLockError<ReadGuard<'_>>> {
-        self.read_by(|| deadline)
+        self.read_by(|| Patience::Until(Some(deadline)))
     }
 
     #[inline]
     fn read_by(
         &self,
-        deadline: impl FnOnce() -> Deadline,
+        patience: impl FnOnce() -> Patience,
     ) -> Result<ReadGuard<'_>, TryLockError<ReadGuard<'_>>> {
         let me = self.me();
-        self.read_tried(me, self.read_with(me, || Patience::Until(Some(deadline()))))
+        match self.read_at_once(me) {
+            Ok(place) => Ok(ReadGuard::new(self, me, place)),
+            Err(claimed) => self.read_tried(me, claimed, patience()),
+        }
     }
 
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn read_tried(
         &self,
         me: Holder,
-        outcome: Result<Read, LockFailure>,
+        claimed: bool,
+        patience: Patience,
     ) -> Result<ReadGuard<'_>, TryLockError<ReadGuard<'_>>> {
-        match outcome {
+        match self.read_after(me, claimed, patience) {
             Ok(read) => match ReadGuard::of(self, me, read) {
                 (guard, News::Released) => Ok(guard),
                 (guard, News::Died) => Err(TryLockError::OwnerDied(guard)),
@@ -614,7 +634,7 @@ impl RwLock {
 
     #[inline]
     pub(super) fn row(&self) -> &[Place] {
-        self.shared.rest()
+        self.row.places()
     }
 
     /// Whether a thread of this process reads or writes.

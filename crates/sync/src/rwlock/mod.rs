@@ -10,6 +10,8 @@ mod handle;
 #[cfg(not(crossproc_loom))]
 mod read;
 #[cfg(not(crossproc_loom))]
+mod row;
+#[cfg(not(crossproc_loom))]
 mod waitable;
 #[cfg(not(crossproc_loom))]
 mod write;

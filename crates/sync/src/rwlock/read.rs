@@ -17,8 +17,8 @@ use crate::raw::{Holder, News};
 const LOOKS: u32 = 100;
 
 /// A reader that is in: by which place, and what the last writer left.
-pub(super) struct Read {
-    pub(super) at: usize,
+pub(super) struct Read<'l> {
+    pub(super) place: &'l Place,
     pub(super) news: News,
 }
 
@@ -37,46 +37,36 @@ thread_local! {
 }
 
 /// Where in a row of `len` places `me` begins to look.
-#[inline]
 fn hint(me: Holder, len: usize) -> usize {
-    let hint = PLACE.get();
-    if hint < len { hint } else { first_hint(me, len, hint) }
-}
-
-#[cold]
-fn first_hint(me: Holder, len: usize, hint: usize) -> usize {
+    let last = PLACE.get();
     // Processes that are made one after the other get places one after the other.
-    let hint = if hint == usize::MAX { me.spread() as usize } else { hint };
+    let hint = if last == usize::MAX { me.spread() as usize } else { last };
     hint.checked_rem(len).unwrap_or(0)
 }
 
 impl RwLock {
-    /// Reads; `patience` is asked for only if that is not possible at once.
+    /// Reads by the place that this thread had last, if that is free and there is no writer. Else
+    /// says whether that place is claimed now.
     #[inline]
-    pub(super) fn read_with(
-        &self,
-        me: Holder,
-        patience: impl FnOnce() -> Patience,
-    ) -> Result<Read, LockFailure> {
-        let row = self.row();
-        let at = hint(me, row.len());
-        let claimed = match row.get(at).and_then(|place| self.raw().try_read(place, me)) {
-            Some(true) => return Ok(Read { at, news: News::Released }),
-            Some(false) => Some(at),
-            None => None,
-        };
-        self.read_slow(me, claimed, at, patience())
+    pub(super) fn read_at_once(&self, me: Holder) -> Result<&Place, bool> {
+        match self.row().get(PLACE.get()) {
+            Some(place) => match self.raw().try_read(place, me) {
+                Some(true) => Ok(place),
+                claimed => Err(claimed.is_some()),
+            },
+            None => Err(false),
+        }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn read_slow(
+    /// Reads after [`RwLock::read_at_once`] has failed, and has `claimed` the place or not.
+    pub(super) fn read_after(
         &self,
         me: Holder,
-        claimed: Option<usize>,
-        hint: usize,
+        claimed: bool,
         patience: Patience,
-    ) -> Result<Read, LockFailure> {
+    ) -> Result<Read<'_>, LockFailure> {
+        let hint = hint(me, self.row().len());
+        let claimed = claimed.then_some(hint);
         if let Some(again) = self.read_again(me) {
             self.give_up(me, claimed);
             return again;
@@ -97,7 +87,7 @@ impl RwLock {
         match news {
             Ok(news) => {
                 PLACE.set(at);
-                Ok(Read { at, news })
+                Ok(Read { place, news })
             }
             Err(failure) => {
                 self.full_no_more();
@@ -107,10 +97,10 @@ impl RwLock {
     }
 
     /// Comes in once more, if the calling thread is in already.
-    fn read_again(&self, me: Holder) -> Option<Result<Read, LockFailure>> {
-        let at = self.row().iter().position(|place| place.is_held_by(me))?;
-        let entered = self.row()[at].enter_again();
-        let read = Read { at, news: self.raw().word().left() };
+    fn read_again(&self, me: Holder) -> Option<Result<Read<'_>, LockFailure>> {
+        let place = self.row().iter().find(|place| place.is_held_by(me))?;
+        let entered = place.enter_again();
+        let read = Read { place, news: self.raw().word().left() };
         Some(entered.then_some(read).ok_or(LockFailure::Deadlock))
     }
 
@@ -306,10 +296,9 @@ impl RwLock {
         }
     }
 
-    /// Leaves the place `at`: one read less.
+    /// Leaves the place: one read less.
     #[inline]
-    pub(super) fn leave(&self, at: usize, me: Holder) -> Result<(), NotHeld> {
-        let place = self.row().get(at).ok_or(NotHeld)?;
+    pub(super) fn leave(&self, place: &Place, me: Holder) -> Result<(), NotHeld> {
         let left = place.release(me);
         if left != Left::Quiet {
             self.left_otherwise(place, left)?;
@@ -331,7 +320,7 @@ impl RwLock {
 
     /// Claims a place for the writer, so that it reads from then on. Readers that ask, and so have
     /// places, are let in if there is no other.
-    pub(super) fn place_of_writer(&self, me: Holder) -> Result<usize, LockFailure> {
+    pub(super) fn place_of_writer(&self, me: Holder) -> Result<&Place, LockFailure> {
         let hint = hint(me, self.row().len());
         let at = match self.try_place(me, hint, wait::Look::Quick) {
             Some(found) => found?,
@@ -340,8 +329,9 @@ impl RwLock {
                 self.find_place(me, hint, Patience::Until(None))?
             }
         };
-        self.row()[at].settle(me);
-        Ok(at)
+        let place = &self.row()[at];
+        place.settle(me);
+        Ok(place)
     }
 }
 

@@ -69,6 +69,7 @@ impl Place {
 
     /// The word as it is now.
     #[must_use]
+    #[inline]
     pub fn word(&self) -> PlaceWord {
         // ORDERING: acquire side of *drained* and *grant*; SeqCst for *claim / look* and *ask / leave*.
         PlaceWord(self.word.load(SeqCst))
@@ -96,12 +97,8 @@ impl Place {
     #[must_use]
     #[inline]
     pub fn is_held_by(&self, me: Holder) -> bool {
-        self.is_signed_by(me) && self.word().granted() == PlaceWord::of_reader(me.id())
-    }
-
-    #[inline]
-    fn is_signed_by(&self, me: Holder) -> bool {
         self.holder.load(Relaxed) == me.packed()
+            && self.word().granted() == PlaceWord::of_reader(me.id())
     }
 
     /// Lets the calling thread, which is in by this place, in once more. `false` if it has been
@@ -199,16 +196,21 @@ impl Place {
     /// Leaves the place, or one of several reads.
     #[inline]
     pub fn release(&self, me: Holder) -> Left {
-        if !self.is_signed_by(me) {
-            return Left::NotHeld;
-        }
         let more = self.more.load(Relaxed);
         if more != 0 {
-            self.more.store(more - 1, Relaxed); // commit: one read less
-            return Left::Quiet;
+            return self.release_one(me, more);
         }
         self.holder.store(0, Relaxed);
         self.give_up(me)
+    }
+
+    #[cold]
+    fn release_one(&self, me: Holder, more: u32) -> Left {
+        if !self.is_held_by(me) {
+            return Left::NotHeld;
+        }
+        self.more.store(more - 1, Relaxed); // commit: one read less
+        Left::Quiet
     }
 
     /// Leaves a place that was claimed, and not entered.

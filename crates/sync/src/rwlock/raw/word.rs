@@ -158,6 +158,7 @@ impl PlaceWord {
 
     /// Whether a writer need not wait for it.
     #[must_use]
+    #[inline]
     pub const fn lets_pass(self) -> bool {
         self.0 == 0 || self.asks()
     }
