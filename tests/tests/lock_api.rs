@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crossproc::crates::sync::lock_api::{Mutex, RawLock};
-use crossproc::{Lock, Queue, Value, spawn};
+use crossproc::crates::sync::lock_api::{Mutex, RawLock, RawRwLock, RwLock};
+use crossproc::{Lock, Queue, RwLock as Shared, Value, spawn};
 use lock_api::{RawMutex, RawMutexTimed};
 
 crossproc::test_init!();
@@ -54,6 +54,38 @@ fn a_holder_that_is_killed_is_passed_over() {
     let door = Mutex::from_raw(raw, 7);
     assert_eq!(*door.lock(), 7);
     assert_eq!(door.try_lock().as_deref(), Some(&7));
+}
+
+#[test]
+fn readers_of_two_processes_see_what_a_writer_finished() {
+    let (lock, count) = (Shared::new().unwrap(), Value::new([0_u64; 2]).unwrap());
+    let table = RwLock::from_raw(RawRwLock::from(lock.clone()), ());
+    let readers = [(); 2].map(|()| {
+        spawn((lock.clone(), count.clone()), |lock: Shared, pair: Value<[u64; 2]>| {
+            let table = RwLock::from_raw(RawRwLock::from(lock), ());
+            loop {
+                let _reader = table.read();
+                let _again = table.read_recursive();
+                let [a, b] = pair.get();
+                assert_eq!(a, b);
+                if a == ROUNDS {
+                    return;
+                }
+            }
+        })
+        .unwrap()
+    });
+    for round in 1..=ROUNDS {
+        let _writer = table.write();
+        count.set([round, 0]).unwrap();
+        count.set([round, round]).unwrap();
+    }
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    assert!(!table.is_locked());
+    let reader = table.read();
+    assert!(table.is_locked() && !table.is_locked_exclusive());
+    drop(reader);
+    assert!(table.try_write().is_some());
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use lock_api::{GuardNoSend, RawMutex, RawMutexTimed};
 
+use super::held;
 use crate::acquire;
-use crate::error::{LockFailure, Recover};
 use crate::lock::Lock;
 
 /// A [`Lock`] behind the interface of the `lock_api` crate.
@@ -56,18 +56,6 @@ impl RawLock {
 impl From<Lock> for RawLock {
     fn from(lock: Lock) -> Self {
         Self { lock: OnceLock::from(lock) }
-    }
-}
-
-/// Holds on without a guard; `false` if the lock stays another's.
-fn held<G>(result: impl Recover<G>) -> bool {
-    match result.or_recover(|_| ()) {
-        Ok(guard) => {
-            core::mem::forget(guard);
-            true
-        }
-        Err(LockFailure::WouldBlock | LockFailure::Timeout) => false,
-        Err(failure) => panic!("{failure}"),
     }
 }
 

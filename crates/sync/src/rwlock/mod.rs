@@ -9,6 +9,8 @@ mod guard;
 mod handle;
 #[cfg(not(crossproc_loom))]
 mod read;
+#[cfg(all(feature = "lock_api", not(crossproc_loom)))]
+mod unguarded;
 #[cfg(not(crossproc_loom))]
 mod row;
 #[cfg(not(crossproc_loom))]
