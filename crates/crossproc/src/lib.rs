@@ -26,6 +26,7 @@ pub use crossproc_sync::{Barrier, BarrierError, BarrierWait, BreakCause};
 pub use crossproc_sync::{
     BoundedSemaphore, Permit, ReleaseError, Semaphore, SemaphoreError, TryAcquireError,
 };
+pub use crossproc_sync::{Condvar, CondvarGuard, Waited};
 pub use crossproc_sync::{
     Deadline, Lock, LockError, LockFailure, LockGuard, Recover, TryLockError,
 };

@@ -1,5 +1,6 @@
 //! What a program that uses crossproc needs: `use crossproc::prelude::*;`.
 
+pub use crate::Condvar;
 pub use crate::Event;
 pub use crate::RLock;
 pub use crate::RwLock;

@@ -327,6 +327,14 @@ impl Segment {
         self.inner.membership.me_word()
     }
 
+    /// How many burials of dead members there were, modulo 2^32: whoever waits for what another was
+    /// to tell compares it, and looks if somebody has died meanwhile.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn deaths(&self) -> u32 {
+        self.wait_table().deaths()
+    }
+
     /// Tells whether this process is the member `id`, without joining: in a forked child that has
     /// not joined it is nobody yet.
     pub(crate) fn is_me(&self, id: MemberId) -> bool {

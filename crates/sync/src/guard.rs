@@ -32,6 +32,11 @@ impl<'a> LockGuard<'a> {
         Self { lock, me, panicking: thread::panicking(), not_send: PhantomData }
     }
 
+    /// The lock that is held.
+    pub(crate) fn lock(&self) -> &'a Lock {
+        self.lock
+    }
+
     /// Releases the lock, as dropping the guard does, and tells if it was not held any more.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ pub mod shared;
 #[cfg(not(crossproc_loom))]
 pub use barrier::{Barrier, BarrierError, BarrierWait, BreakCause};
 #[cfg(not(crossproc_loom))]
+pub use condvar::{Condvar, CondvarGuard, Waited};
+#[cfg(not(crossproc_loom))]
 pub use crossproc_sys::clock::Deadline;
 #[cfg(not(crossproc_loom))]
 pub use error::{LockError, LockFailure, NotHeld, Recover, TryLockError};

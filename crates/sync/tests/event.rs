@@ -9,6 +9,7 @@ use std::time::Duration;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32};
 
+use crossproc_segment::wait::wait_any;
 use crossproc_segment::{Error, Segment, Shape, transit};
 use crossproc_sync::{Deadline, Event};
 
@@ -163,6 +164,20 @@ fn waiters_that_gave_up_cost_one_wake_and_nothing_else() {
     event.set();
     event.clear();
     assert_eq!(format!("{event:?}"), "Event { name: None, state: clear, set 1 times }");
+}
+
+#[test]
+fn an_event_is_one_of_several_things_that_can_be_waited_for() {
+    let (one, two) = (Event::new().unwrap(), Event::new().unwrap());
+    assert_eq!(wait_any(&[&one, &two], Duration::from_millis(1)), Ok(vec![]));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| wait_any(&[&one, &two], None));
+        until_waited_for(&two);
+        two.set();
+        assert_eq!(waiter.join().unwrap(), Ok(vec![1]));
+    });
+    one.set();
+    assert_eq!(wait_any(&[&one, &two], None), Ok(vec![0, 1]));
 }
 
 #[test]

@@ -30,9 +30,9 @@
 //!
 //! *notify*, after the store that makes the condition true:
 //! 1. Light barrier; load the word. No waiters: done.
-//! 2. CAS `epoch + 1`, `waiters - 1`: whoever has announced itself and does not sleep yet will
-//!    not. `// commit:`
-//! 3. `FUTEX_WAKE`. If it woke nobody though waiters are left, those are ghosts of killed ones:
+//! 2. CAS `epoch + 1`, `waiters - 1`, or less as many as are to be woken: whoever has announced
+//!    itself and does not sleep yet will not. `// commit:`
+//! 3. `FUTEX_WAKE`. If it woke fewer though waiters are left, those are ghosts of killed ones:
 //!    CAS that very word to no waiters. Whoever announced itself before step 2 and is not asleep
 //!    sees the epoch moved, and whoever did after it has changed the word, so that the CAS fails.
 //!
@@ -139,7 +139,17 @@ impl EventCount {
         port::light_barrier();
         let seen = State(self.word.load(Relaxed));
         if seen.waiters() != 0 {
-            self.wake_one(seen);
+            self.wake_some(seen, 1);
+        }
+    }
+
+    /// Wakes up to `count` waiters, as [`notify_one`](Self::notify_one) does one.
+    #[inline]
+    pub fn notify_many(&self, count: u32) {
+        port::light_barrier();
+        let seen = State(self.word.load(Relaxed));
+        if seen.waiters() != 0 && count != 0 {
+            self.wake_some(seen, count);
         }
     }
 
@@ -155,19 +165,20 @@ impl EventCount {
 
     #[cold]
     #[inline(never)]
-    fn wake_one(&self, mut seen: State) {
+    fn wake_some(&self, mut seen: State, count: u32) {
         while seen.waiters() != 0 {
             if seen.is_saturated() {
                 return self.wake_all(seen);
             }
-            let next = seen.next(seen.waiters() - 1);
+            let count = count.min(seen.waiters());
+            let next = seen.next(seen.waiters() - count);
             // commit: whoever is announced and not asleep sees the epoch moved.
             // ORDERING: release side of *woken*; SeqCst as part of *announce / look again*.
             if let Err(found) = self.word.compare_exchange(seen.0, next.0, SeqCst, Relaxed) {
                 seen = State(found);
                 continue;
             }
-            if port::wake(&self.word, 1) == 0 && next.waiters() != 0 {
+            if port::wake(&self.word, count) < count && next.waiters() != 0 {
                 let healed = next.without_waiters().0;
                 // Relaxed: guards nothing; fails if anybody came or went.
                 let _ = self.word.compare_exchange(next.0, healed, Relaxed, Relaxed);
@@ -204,10 +215,11 @@ impl EventCount {
         epoch
     }
 
-    /// The first half of [`prepare`](Self::prepare), for a waiter that announces itself in several
-    /// places: [`barrier`](Self::barrier) follows, once, before any look.
+    /// The first half of [`prepare`](Self::prepare): for a waiter that announces itself in several
+    /// places, where [`barrier`](Self::barrier) follows, once, before any look; and for one that does
+    /// so within a lock, which orders it before a notifier that held the same lock later.
     #[must_use]
-    pub(super) fn announce(&self) -> Epoch {
+    pub fn announce(&self) -> Epoch {
         let mut seen = State(self.word.load(Relaxed));
         // A saturated count stands for any number.
         while !seen.is_saturated() {

@@ -35,7 +35,6 @@ impl<'a> RLockGuard<'a> {
     }
 
     /// The lock that this is a level of.
-    #[expect(dead_code, reason = "for waiting on a condition with the lock in hand")]
     pub(crate) fn lock(&self) -> &'a RLock {
         self.lock
     }

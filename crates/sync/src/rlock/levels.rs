@@ -52,7 +52,6 @@ impl RLock {
     /// # Errors
     ///
     /// [`NotHeld`] if the calling thread does not hold the lock.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for waiting on a condition with the lock"))]
     pub(crate) fn release_all(&self) -> Result<Levels, NotHeld> {
         let me = self.me();
         let levels = self.raw().leave_all(me).ok_or(NotHeld)?;
@@ -67,7 +66,6 @@ impl RLock {
     /// # Errors
     ///
     /// `Timeout` or `Corrupt`: the thread does not hold the lock then, and its guards do nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for waiting on a condition with the lock"))]
     pub(crate) fn take_all_back(
         &self,
         levels: Levels,
