@@ -116,6 +116,8 @@ pub fn wait_any(
 /// Blocks until at least one of `items` is ready or `deadline` passes, and gives the indexes of all
 /// that are ready then; none if the deadline passed.
 ///
+/// Without any `items` it comes back at the deadline, and at once if there is none.
+///
 /// A process that dies and so makes something ready (the owner of a lock, who put an item half)
 /// is noticed within 0.1 s. Nobody polls: the thread sleeps.
 ///
@@ -143,6 +145,10 @@ pub fn wait_any_deadline(
 ) -> Result<Vec<usize>, TooMany> {
     thread_local! {
         static SPIN: Spin = const { Spin::new() };
+    }
+    if items.is_empty() {
+        deadline.into_iter().for_each(|deadline| std::thread::sleep(deadline.remaining()));
+        return Ok(Vec::new());
     }
     let quick = || Some(ready(items, Look::Quick)).filter(|found| !found.is_empty());
     if let Some(found) = quick() {
@@ -175,6 +181,7 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
     }
     let mut sleepers: Vec<Sleeper<'_>> =
         grounds.iter().map(|(segment, _)| Sleeper::new(segment, deadline)).collect();
+    let is_foreign = items.iter().any(|item| item.source().shared().is_none());
     let mut look = Look::Quick;
     loop {
         for (sleeper, (_, word)) in sleepers.iter_mut().zip(&grounds) {
@@ -190,7 +197,7 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
         }
         let words: Option<Vec<_>> = announced.iter().map(Announced::word).collect();
         let rest = match words {
-            Some(words) => Sleeper::sleep_any(&mut sleepers, &words, deadline),
+            Some(words) => Sleeper::sleep_any(&mut sleepers, &words, is_foreign, deadline),
             None if deadline.is_some_and(Deadline::has_passed) => Rest::TimedOut,
             None => Rest::Look,
         };

@@ -19,7 +19,7 @@ use crate::Segment;
 
 /// How long a word that no segment has is slept on before a look: its wake cannot die with another
 /// process, but a thread of this one may not be there.
-const FOREIGN_SLICE: Duration = Duration::from_secs(1);
+const FOREIGN_SLICE: Duration = Duration::from_secs(5);
 
 /// Why a sleep ended, and what the sleeper is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,32 +127,31 @@ impl<'s> Sleeper<'s> {
     /// Sleeps as several sleepers at once, one for each segment that the thread waits in, until one
     /// of `words` differs from the value beside it, or whatever else ends [`sleep`](Self::sleep).
     ///
-    /// There is room for the words of as many sleepers as are given. Without sleepers, and for
-    /// words that lie in no segment, a slice has [`FOREIGN_SLICE`].
+    /// There is room for the words of as many sleepers as are given. With words that lie in no
+    /// segment (`is_foreign`) a slice has [`FOREIGN_SLICE`] at most.
     pub(super) fn sleep_any(
         sleepers: &mut [Self],
         words: &[(&AtomicU32, u32)],
+        is_foreign: bool,
         deadline: Option<Deadline>,
     ) -> Rest {
         let owed = sleepers.iter_mut().map(|sleeper| core::mem::take(&mut sleeper.owes_question));
         if owed.fold(false, |any, owed| any | owed) {
             return Rest::Ask;
         }
-        let foreign = Deadline::after(FOREIGN_SLICE);
+        let foreign = is_foreign.then(|| Deadline::after(FOREIGN_SLICE));
         let slice_ends =
             sleepers.iter_mut().map(|sleeper| Deadline::from_nanos(sleeper.slice_end()));
-        let slice_end = slice_ends.min().map_or(foreign, |end| end.min(foreign));
-        let (end, is_last) = match deadline {
-            Some(deadline) if deadline <= slice_end => (deadline, true),
-            _ => (slice_end, false),
-        };
+        let slice_end = slice_ends.chain(foreign).min();
+        let end = slice_end.into_iter().chain(deadline).min();
+        let is_last = deadline.is_some() && end == deadline;
         let wait = {
             let kicks = sleepers.iter().filter_map(|sleeper| {
                 let place = sleeper.place?;
                 Some((sleeper.ground.waits.record(place.index).kicks(), place.kicks))
             });
             let all: Vec<_> = words.iter().copied().chain(kicks).collect();
-            futex::wait_many(&all, Some(end)).0
+            futex::wait_many(&all, end).0
         };
         let mut kicked = false;
         for sleeper in sleepers.iter_mut() {

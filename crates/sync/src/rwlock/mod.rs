@@ -9,10 +9,10 @@ mod guard;
 mod handle;
 #[cfg(not(crossproc_loom))]
 mod read;
-#[cfg(all(feature = "lock_api", not(crossproc_loom)))]
-mod unguarded;
 #[cfg(not(crossproc_loom))]
 mod row;
+#[cfg(all(feature = "lock_api", not(crossproc_loom)))]
+mod unguarded;
 #[cfg(not(crossproc_loom))]
 mod waitable;
 #[cfg(not(crossproc_loom))]
