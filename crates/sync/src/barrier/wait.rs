@@ -134,34 +134,53 @@ impl Caller<'_> {
         action: Option<impl FnOnce()>,
     ) -> Result<BarrierWait, BarrierError> {
         let inside = Inside { caller: self, arrival, acts: Cell::new(false) };
-        let is_leader = if self.barrier.all_arrived(self.row, arrival) {
-            self.complete_or_wait(&inside, deadline, action)?
-        } else {
-            self.wait_or_complete(&inside, deadline(), action)?
-        };
+        let is_leader = self.let_go(&inside, deadline, action)?;
         inside.leave()?;
         Ok(BarrierWait { index: arrival.place(), is_leader })
     }
 
-    /// For the one who has seen all arrived. Tells whether it has let them go.
-    fn complete_or_wait(
+    /// Waits until all are let go; tells whether by this thread.
+    fn let_go<A: FnOnce()>(
         &self,
         inside: &Inside<'_, '_>,
         deadline: impl FnOnce() -> Option<Deadline>,
+        action: Option<A>,
+    ) -> Result<bool, BarrierError> {
+        let arrival = inside.arrival;
+        let acting = action.as_ref().map(|_| self.me);
+        if self.barrier.all_arrived(self.row, arrival) && self.barrier.complete(arrival, acting) {
+            return self.act(inside, action);
+        }
+        let deadline = deadline();
+        loop {
+            let attempt = |look| self.turn(arrival, look);
+            let turn = block_on(self.segment, self.barrier.passed(), self.spin, deadline, attempt);
+            match turn.unwrap_or_else(|| self.give_up(arrival)) {
+                Turn::Go => return Ok(false),
+                Turn::Fail(error) => return Err(error),
+                // Whoever came last was killed, as a rule.
+                Turn::Complete if self.barrier.complete(arrival, acting) => {
+                    return self.act(inside, action);
+                }
+                Turn::Complete => {}
+            }
+        }
+    }
+
+    /// Runs the action, and lets all go.
+    fn act(
+        &self,
+        inside: &Inside<'_, '_>,
         action: Option<impl FnOnce()>,
     ) -> Result<bool, BarrierError> {
-        let acting = action.as_ref().map(|_| self.me);
-        if !self.barrier.complete(inside.arrival, acting) {
-            return self.wait_or_complete(inside, deadline(), action);
-        }
-        if let Some(action) = action {
-            inside.acts.set(true);
-            action();
-            inside.acts.set(false);
-            return self.finish(inside.arrival);
-        }
-        self.barrier.passed().notify_all();
-        Ok(true)
+        let Some(action) = action else {
+            self.barrier.passed().notify_all();
+            return Ok(true);
+        };
+        inside.acts.set(true);
+        action();
+        inside.acts.set(false);
+        self.finish(inside.arrival)
     }
 
     fn finish(&self, arrival: Arrival) -> Result<bool, BarrierError> {
@@ -175,23 +194,6 @@ impl Caller<'_> {
         match self.turn(arrival, Look::Quick) {
             Some(Turn::Fail(error)) => Err(error),
             _ => Err(BarrierError::Corrupt),
-        }
-    }
-
-    fn wait_or_complete<A: FnOnce()>(
-        &self,
-        inside: &Inside<'_, '_>,
-        deadline: Option<Deadline>,
-        action: Option<A>,
-    ) -> Result<bool, BarrierError> {
-        let arrival = inside.arrival;
-        let attempt = |look| self.turn(arrival, look);
-        let turn = block_on(self.segment, self.barrier.passed(), self.spin, deadline, attempt);
-        match turn.unwrap_or_else(|| self.give_up(arrival)) {
-            Turn::Go => Ok(false),
-            Turn::Fail(error) => Err(error),
-            // Whoever came last was killed, as a rule.
-            Turn::Complete => self.complete_or_wait(inside, || deadline, action),
         }
     }
 
