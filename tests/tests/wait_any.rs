@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crossproc::crates::segment::wait;
 use crossproc::{
-    Event, JoinHandle, Lock, LockError, Queue, RLock, RwLock, Segment, Semaphore, WaitFd, Waitable,
-    spawn, wait_any,
+    Event, JoinHandle, Lock, LockError, Queue, RLock, RwLock, Segment, Semaphore, TryGetError,
+    WaitFd, Waitable, spawn, wait_any,
 };
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::poll;
@@ -176,6 +176,46 @@ fn a_permit_wakes_whether_it_is_given_back_or_comes_from_the_dead() {
     held.get().unwrap();
     waiting(&|| holder.kill().unwrap());
     let _: Result<(), _> = holder.join();
+}
+
+/// Takes what is there from both queues until both are closed and drained.
+fn take_from_both(a: Queue<u64>, b: Queue<u64>) -> u64 {
+    let (mut sum, mut open) = (0, vec![a, b]);
+    while !open.is_empty() {
+        let items: Vec<&dyn Waitable> = open.iter().map(|queue| queue as &dyn Waitable).collect();
+        let ready = wait_any(&items, None).unwrap();
+        let mut closed = Vec::new();
+        for at in ready {
+            match open[at].try_get() {
+                Ok(item) => sum += item,
+                Err(TryGetError::Empty) => {}
+                Err(TryGetError::Closed) => closed.push(at),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        closed.into_iter().rev().for_each(|at| drop(open.remove(at)));
+    }
+    sum
+}
+
+#[test]
+fn processes_that_wait_for_both_and_for_one_take_everything_once() {
+    const ITEMS: u64 = 3000;
+    let (a, b) = (Queue::<u64>::bounded(2).unwrap(), Queue::<u64>::bounded(3).unwrap());
+    let both = [(); 2].map(|()| spawn((a.clone(), b.clone()), take_from_both).unwrap());
+    let one = [&a, &b].map(|queue| {
+        let sum = |queue: Queue<u64>| queue.iter().map(Result::unwrap).sum::<u64>();
+        spawn((queue.clone(),), sum).unwrap()
+    });
+    let producers = [&a, &b].map(|queue| {
+        let put = |queue: Queue<u64>| (1..=ITEMS).for_each(|item| queue.put(item).unwrap());
+        spawn((queue.clone(),), put).unwrap()
+    });
+    producers.into_iter().for_each(|producer| producer.join().unwrap());
+    a.close();
+    b.close();
+    let sums = both.into_iter().chain(one).map(|process| process.join().unwrap());
+    assert_eq!(sums.sum::<u64>(), ITEMS * (ITEMS + 1));
 }
 
 /// Waits for `item` and one that never comes; `act` is done when the waiter is asleep.
