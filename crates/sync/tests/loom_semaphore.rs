@@ -1,4 +1,11 @@
 //! Every interleaving of the semaphore's words, with holders that stop for good.
+//!
+//! Weakened by hand, once each, and seen to fail: *log* (commit made Relaxed, or Acquire only; the
+//! load in settle made Relaxed), *finish* (the CAS of an entry made Relaxed, or Acquire only; its load
+//! in settle made Relaxed), no second reading of the log, no finishing of another's operation, an
+//! acquisition in two stores, a release that frees its entry before the commit, repair that does not
+//! settle before it ends a claim, repair that leaves claims alone. Not seen: a commit that only
+//! releases, since the load of the same word has acquired already.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;
@@ -109,6 +116,8 @@ impl Shared {
         }
         assert_eq!(self.semaphore.take(), Err(Refused::Empty));
         assert_eq!(self.semaphore.owners().count(), 0);
+        let claims = (0..2).filter_map(|_| self.semaphore.claim(id(3), 0)).count();
+        assert_eq!(claims, 2, "no entry stays with the dead");
     }
 }
 

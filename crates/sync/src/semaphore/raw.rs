@@ -64,7 +64,7 @@
 //!
 //! # Orderings
 //!
-//! - **log**: the CAS of `log` (Release) to any load or CAS of it (Acquire). Who sees an operation
+//! - **log**: the CAS of `log` (Release) to the load of it in *settle* (Acquire). Who sees an operation
 //!   sees the entry as it was before, all earlier operations finished, and what whoever released
 //!   or added a permit had done: that is also the hand-over to the one who gets the permit.
 //! - **finish**: the CAS of an entry (Release) to the load of it in *settle* (Acquire). Who sees an
