@@ -31,6 +31,7 @@
 //! here leaves the item where it is, for a process that can. A handle of something that is gone
 //! takes its item along: nobody could.
 
+use std::mem;
 use std::ptr::NonNull;
 
 use crossproc_message::{DecodeError, Message, decode, encode};
@@ -98,6 +99,47 @@ impl Slot<'_> {
         // SAFETY: what follows is the slot's, or its end.
         let inline = unsafe { payload.add(2) }.cast();
         Self { place, meta, inline }
+    }
+}
+
+/// A hold of the process that made it. To understand a message is to run its type's code, which may
+/// fork: what the copy does with its copy of this does nothing, for the hold is its parent's.
+struct Own<'q, T> {
+    queue: &'q Queue<T>,
+    me: MemberId,
+    slot: Slot<'q>,
+    /// Until it is committed.
+    hold: Option<Hold<'q>>,
+}
+
+impl<'q, T: Message> Own<'q, T> {
+    fn new(queue: &'q Queue<T>, me: MemberId, hold: Hold<'q>) -> Self {
+        Self { queue, me, slot: queue.held(&hold), hold: Some(hold) }
+    }
+
+    /// Takes the item, as [`Hold::commit`]. In a copy the item is still pending.
+    fn commit(mut self) -> Result<(), NoItem> {
+        let hold = self.hold.take();
+        if self.is_ours() {
+            return hold.map_or(Ok(()), Hold::commit);
+        }
+        mem::forget(hold);
+        Err(NoItem::Pending)
+    }
+}
+
+impl<T> Own<'_, T> {
+    fn is_ours(&self) -> bool {
+        // ORDERING: acquire side of *joined* in `Segment::me`.
+        MemberId::new(self.queue.segment().me_word().load(Acquire)) == Some(self.me)
+    }
+}
+
+impl<T> Drop for Own<'_, T> {
+    fn drop(&mut self) {
+        if self.hold.is_some() && !self.is_ours() {
+            mem::forget(self.hold.take());
+        }
     }
 }
 
@@ -178,8 +220,8 @@ impl<T: Message> Queue<T> {
     }
 
     pub(crate) fn get_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
-        let hold = self.ring.hold(me)?;
-        let slot = self.held(&hold);
+        let hold = Own::new(self, me, self.ring.hold(me)?);
+        let slot = hold.slot;
         let meta = Meta(slot.meta.load(Relaxed));
         // ORDERING: Acquire, as the block's bytes are reached through it.
         let reference = slot.place.load(Acquire);
@@ -206,8 +248,8 @@ impl<T: Message> Queue<T> {
     /// Takes the first message out if its handles cannot be attached here; see
     /// [`Queue::discard_unreachable`].
     pub(crate) fn discard_message(&self, me: MemberId) -> Result<bool, NoItem> {
-        let hold = self.ring.hold(me)?;
-        let slot = self.held(&hold);
+        let hold = Own::new(self, me, self.ring.hold(me)?);
+        let slot = hold.slot;
         let meta = Meta(slot.meta.load(Relaxed));
         // ORDERING: Acquire, as the block's bytes are reached through it.
         let reference = slot.place.load(Acquire);
