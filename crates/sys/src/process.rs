@@ -59,6 +59,26 @@ pub fn start_time(pid: u32) -> io::Result<u64> {
     start_in(&String::from_utf8_lossy(&stat)).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// When this process was started, as [`start_time`] tells of others. Right also where `/proc` is that
+/// of another pid namespace, in which this process's number is another's.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::NotFound`] if there is no `/proc`.
+///
+/// # Examples
+///
+/// ```
+/// use crossproc_sys::process;
+///
+/// assert_eq!(process::own_start_time()?, process::start_time(process::pid())?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn own_start_time() -> io::Result<u64> {
+    let stat = fs::read("/proc/self/stat")?;
+    start_in(&String::from_utf8_lossy(&stat)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// Field 22. The name before it stands in parentheses and may hold anything, parentheses too.
 fn start_in(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;

@@ -158,7 +158,7 @@ fn enter_table(segment: &Segment, id: MemberId) -> Result<u32> {
 }
 
 fn start_time() -> u64 {
-    process::start_time(process::pid()).unwrap_or(0)
+    process::own_start_time().unwrap_or(0)
 }
 
 /// What the kernel calls this process.
