@@ -114,10 +114,7 @@ impl Stage {
         if probe.is_ok_and(|status| status.success()) {
             return Some(self.behind(&behind));
         }
-        #[expect(clippy::print_stderr, reason = "nobody else tells")]
-        {
-            eprintln!("{}: skipped, as `{}` is not possible here", self.test, behind.join(" "));
-        }
+        skipped(&self.test, &format!("`{}` is not possible here", behind.join(" ")));
         None
     }
 
@@ -140,6 +137,12 @@ impl Stage {
         assert!(ran, "{} as {:?}: {}\n{text}", self.test, self.role, output.status);
         text
     }
+}
+
+/// Says that a test was left out, and why.
+#[expect(clippy::print_stderr, reason = "nobody else tells")]
+pub fn skipped(test: &str, why: &str) {
+    eprintln!("{test}: skipped, as {why}");
 }
 
 /// Whether this process may do everything.
