@@ -207,7 +207,12 @@ fn wait(
             unreported = !report_deadlock(segment);
         }
         // Also before leaving: the wake that came last may have been this thread's.
-        let Some(word) = lock.announce(seen) else { continue };
+        let Some(word) = lock.announce(seen) else {
+            if sleeper.is_restless() {
+                return Err(LockFailure::Timeout);
+            }
+            continue;
+        };
         if rest == Rest::TimedOut {
             return Err(LockFailure::Timeout);
         }

@@ -21,6 +21,9 @@ use crate::Segment;
 /// process, but a thread of this one may not be there.
 const FOREIGN_SLICE: Duration = Duration::from_secs(5);
 
+/// Rounds of a wait without a sleep that nobody needs.
+const MOST_ROUNDS: u32 = 64;
+
 /// Why a sleep ended, and what the sleeper is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -61,6 +64,8 @@ pub struct Sleeper<'s> {
     watch: Option<Watch>,
     /// Something happened between two sleeps: the next one must not begin before it was asked.
     owes_question: bool,
+    /// Calls of `arm` since the last sleep.
+    rounds: u32,
 }
 
 impl<'s> Sleeper<'s> {
@@ -78,6 +83,7 @@ impl<'s> Sleeper<'s> {
             place: None,
             watch: None,
             owes_question: false,
+            rounds: 0,
         }
     }
 
@@ -86,6 +92,7 @@ impl<'s> Sleeper<'s> {
     /// Comes before the look at the word and the question after its owner: a death after that is
     /// then not missed.
     pub fn arm(&mut self, word: &AtomicU32, blocker: Blocker) {
+        self.rounds = self.rounds.saturating_add(1);
         if self.place.is_none() && self.slices.is_old() {
             self.claim_place();
         }
@@ -100,6 +107,11 @@ impl<'s> Sleeper<'s> {
     /// Sleeps until `word` differs from `expected`, a wake, a kick, the end of a slice, a signal,
     /// or the deadline.
     pub fn sleep(&mut self, word: &AtomicU32, expected: u32) -> Rest {
+        in_time(self.sleep_once(word, expected), self.deadline)
+    }
+
+    fn sleep_once(&mut self, word: &AtomicU32, expected: u32) -> Rest {
+        self.rounds = 0;
         if core::mem::take(&mut self.owes_question) {
             return Rest::Ask;
         }
@@ -133,6 +145,14 @@ impl<'s> Sleeper<'s> {
         sleepers: &mut [Self],
         words: &[(&AtomicU32, u32)],
         is_foreign: bool,
+        deadline: Option<Deadline>,
+    ) -> Rest {
+        in_time(Self::sleep_any_once(sleepers, words, deadline), deadline)
+    }
+
+    fn sleep_any_once(
+        sleepers: &mut [Self],
+        words: &[(&AtomicU32, u32)],
         deadline: Option<Deadline>,
     ) -> Rest {
         let owed = sleepers.iter_mut().map(|sleeper| core::mem::take(&mut sleeper.owes_question));
@@ -181,6 +201,16 @@ impl<'s> Sleeper<'s> {
             }
         }
         rest
+    }
+
+    /// Tells whether the deadline is past and the thread has not come to sleep for many rounds: the
+    /// wait is to end without its last look, as somebody writes to the word without end.
+    ///
+    /// To be asked where a round begins anew because the word has changed. Among those who keep to a
+    /// protocol a word does not change so often between a look and the announcement after it.
+    #[must_use]
+    pub fn is_restless(&self) -> bool {
+        self.rounds > MOST_ROUNDS && self.deadline.is_some_and(Deadline::has_passed)
     }
 
     /// Tells whether this thread finds out the dead for the others of its segment.
@@ -268,6 +298,13 @@ impl<'s> Sleeper<'s> {
             self.place = Some(Place { index, target: Target::default(), kicks: 0 });
         }
     }
+}
+
+/// What a sleep means once the deadline is past, whatever ended it: the kernel only looks at the
+/// time where it sleeps, and a word (or a count of kicks) that somebody changes without end never
+/// lets it.
+fn in_time(rest: Rest, deadline: Option<Deadline>) -> Rest {
+    if deadline.is_some_and(Deadline::has_passed) { Rest::TimedOut } else { rest }
 }
 
 impl Drop for Sleeper<'_> {

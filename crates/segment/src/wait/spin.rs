@@ -15,7 +15,7 @@ use core::hint;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crossproc_sys::process;
+use crossproc_sys::{clock, process};
 
 /// Pauses of a fresh handle's first wait.
 const START: u32 = 1000;
@@ -29,6 +29,11 @@ const EAGER: u32 = 32;
 const PROBE_EVERY: u32 = 64;
 /// How often that doubles.
 const MOST_BACKOFF: u32 = 6;
+/// Attempts between looks at the clock.
+const LOOK_EVERY: u32 = 128;
+/// A spin that takes longer after its first look at the clock has attempts that are no glances, as
+/// where somebody writes rubbish to what they read; it would outlast any deadline.
+const MOST_NS: u64 = 1_000_000;
 /// Sleeps after which the number of usable processors is asked for again.
 const ASK_CPUS_EVERY: u32 = 64;
 
@@ -118,7 +123,11 @@ impl Spin {
     pub fn until<R>(&self, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
         let pace = self.pace();
         let spend = pace.spend();
+        let mut until_ns = None;
         for turn in 0..spend + EAGER.min(spend) {
+            if turn % LOOK_EVERY == LOOK_EVERY - 1 && is_over(&mut until_ns) {
+                break;
+            }
             if turn >= EAGER {
                 hint::spin_loop();
             }
@@ -143,6 +152,13 @@ impl Spin {
             self.pace.store(after.0, Relaxed);
         }
     }
+}
+
+/// Tells whether the time of a spin is over; it begins with the first question.
+#[cold]
+fn is_over(until_ns: &mut Option<u64>) -> bool {
+    let now_ns = clock::now_ns();
+    now_ns > *until_ns.get_or_insert(now_ns.saturating_add(MOST_NS))
 }
 
 /// Tells whether the calling thread may use one processor only.
@@ -181,6 +197,19 @@ mod tests {
             pace = pace.after_success();
         }
         assert_eq!(pace.spend(), MOST);
+    }
+
+    #[test]
+    fn slow_attempts_do_not_make_a_spin_last() {
+        let mut attempts = 0;
+        let spin = Spin { pace: AtomicU32::new(Pace::new(MOST, 0, PROBE_EVERY).0) };
+        let got = spin.until(|| {
+            attempts += 1;
+            std::thread::sleep(std::time::Duration::from_micros(50));
+            None::<()>
+        });
+        assert_eq!(got, None);
+        assert!(attempts < MOST, "{attempts}");
     }
 
     #[test]

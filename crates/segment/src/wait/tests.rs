@@ -4,12 +4,15 @@
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use crossproc_sys::clock::Deadline;
 use crossproc_sys::{file, lock, memfd};
 
 use super::ground::Ground;
 use super::lookout::{self, Tick, Watch};
 use super::raw::{self, Blocker, Post, Target};
+use super::sleeper::{Rest, Sleeper};
 use crate::member::raw::ENTRIES;
 use crate::{MemberId, Segment};
 
@@ -159,4 +162,18 @@ fn every_record_can_be_claimed_and_none_twice() {
     assert!(claimed.iter().copied().eq(0..raw::RECORDS));
     ground.waits.release(17, ground.me);
     assert_eq!(ground.waits.claim(ground.me, 1, 9000), Some(17));
+}
+
+#[test]
+fn a_word_that_never_holds_still_does_not_outlast_the_deadline() {
+    let segment = segment();
+    let word = &ground(&segment).members.entries[WORD].pid;
+    let deadline = Deadline::after(Duration::from_millis(1));
+    let mut sleeper = Sleeper::new(&segment, Some(deadline));
+    // The kernel finds another value each time, and never looks at the clock.
+    let mut sleep = || sleeper.sleep(word, 1);
+    while !deadline.has_passed() {
+        assert_ne!(sleep(), Rest::Ask);
+    }
+    assert_eq!(sleep(), Rest::TimedOut);
 }

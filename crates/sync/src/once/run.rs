@@ -130,6 +130,9 @@ impl Caller<'_> {
                 Ok(settled) => return settled,
                 Err(seen) => seen,
             };
+            if sleeper.is_restless() {
+                return Err(OnceError::Timeout);
+            }
             if rest != Rest::Look && self.is_dead(seen) {
                 match accept {
                     Accept::Any if self.once.take_over(seen, self.me) => {

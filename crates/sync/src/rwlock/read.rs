@@ -248,7 +248,12 @@ impl RwLock {
             if rest == Rest::TimedOut {
                 return self.settle_or(place, me, LockFailure::Timeout);
             }
-            let Some(word) = self.raw().doze(place, me) else { continue };
+            let Some(word) = self.raw().doze(place, me) else {
+                if sleeper.is_restless() {
+                    return self.settle_or(place, me, LockFailure::Timeout);
+                }
+                continue;
+            };
             rest = sleeper.sleep(place.futex(), word.bits());
         }
     }

@@ -73,7 +73,12 @@ impl RwLock {
                 return Ok(News::Died);
             }
             // Also before leaving: the wake that came last may have been this thread's.
-            let Some(word) = self.raw().announce(seen) else { continue };
+            let Some(word) = self.raw().announce(seen) else {
+                if sleeper.is_restless() {
+                    return Err(LockFailure::Timeout);
+                }
+                continue;
+            };
             if rest == Rest::TimedOut {
                 return Err(LockFailure::Timeout);
             }
@@ -147,7 +152,12 @@ impl RwLock {
             if seen.lets_pass() {
                 return Ok(());
             }
-            let Some(word) = place.mark(seen) else { continue };
+            let Some(word) = place.mark(seen) else {
+                if sleeper.is_restless() {
+                    return Err(LockFailure::Timeout);
+                }
+                continue;
+            };
             rest = sleeper.sleep(place.futex(), word.bits());
         }
     }
