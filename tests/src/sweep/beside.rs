@@ -193,7 +193,7 @@ impl Run<'_> {
         self.reset(start);
         let cast = &self.cast;
         let mut holder = cast.start_holder()?;
-        let victim = Victim::start(&cast.board, &self.scenario.victim, Some(cast.hang * 2))?;
+        let victim = Victim::start(&cast.board, &self.scenario.victim, Some(cast.hang * 3))?;
         let waiter = cast.start_waiter()?;
         let (instructions, step) = match at {
             Some(place) => victim.go_to(place)?,

@@ -41,6 +41,12 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get u64", "earlier death in get", || {
         killed::double::<u64>(Deed::Get, Deed::Get, 4, &[1, 2, 3])
     }),
+    Entry::new("queue put + get + get u64", "earlier death in put", || {
+        killed::past_the_dead::<u64>(4)
+    }),
+    Entry::new("queue put + get + get 128 B", "earlier death in put", || {
+        killed::past_the_dead::<Bytes>(4)
+    }),
     Entry::new("queue put u64", "waiter asleep in get", || waited::in_get::<u64>(2)),
     Entry::new("queue get u64", "waiter asleep in put", || waited::in_put::<u64>(&[1, 2])),
     Entry::new("queue put u64", "waiter asleep in get for long", || {

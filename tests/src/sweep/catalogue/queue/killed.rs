@@ -127,3 +127,33 @@ pub(super) fn double<T: Item>(
     let scenario = scenario.after_death_of(earlier).one_more();
     Ok(beside::repairing(scenario, &stage, put_earlier, then))
 }
+
+/// A victim that puts and then gets comes upon all that an earlier put can leave in its way: a
+/// claim at the read end, which it has to end before it comes to its own item.
+pub(super) fn past_the_dead<T: Item>(capacity: usize) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::new(capacity, 1, &[1])?;
+    let earlier = stage.putter(EARLIER);
+    let both = stage.clone();
+    let victim = telling(move || {
+        let stage = both.clone();
+        let _ = stage.segment.me();
+        let mut item = Some(T::new(VICTIM));
+        move || {
+            let put = item.take().map(|item| stage.queue.put(item));
+            let first = tell_item(stage.queue.get());
+            let next = tell_item(stage.queue.get());
+            if matches!(put, Some(Ok(()))) && first == 1 { next } else { beside::REFUSED }
+        }
+    });
+    let check = move |_: &_| -> Finding {
+        match stage.drain()?[..] {
+            [1] | [1, EARLIER] => Ok("nothing"),
+            [1, VICTIM] | [1, EARLIER, VICTIM] => Ok("put"),
+            // The earlier item was got as well, or there was none and the victim's is next.
+            [EARLIER, VICTIM] | [VICTIM] | [] => Ok("got"),
+            ref found => Err(format!("the items are {found:?}")),
+        }
+    };
+    let scenario = Scenario::in_memory(memory, &["nothing", "put", "got"], victim, check);
+    Ok(scenario.after_death_of(earlier))
+}
