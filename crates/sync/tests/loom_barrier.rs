@@ -296,16 +296,26 @@ fn of_three_who_arrive_at_once_one_lets_all_go() {
     });
 }
 
-#[test]
-fn two_at_the_only_place_pass_one_after_the_other() {
-    model(Some(3), || {
+/// Two at the only place, the second one of member `id`.
+fn one_after_the_other(id: u32) {
+    model(Some(3), move || {
         let shared = Shared::new(1);
-        let other = spawn(&shared, |s| s.wait(holder(1, 1), true, Patience::Long));
+        let other = spawn(&shared, move |s| s.wait(holder(id, 2), true, Patience::Long));
         assert_eq!(shared.wait(holder(2, 1), true, Patience::Long), Got::Led(0));
         assert_eq!(other.join().unwrap(), Got::Led(0));
         assert_eq!(shared.made(), 2);
         assert_eq!(shared.barrier.state().generation(), 2);
     });
+}
+
+#[test]
+fn two_at_the_only_place_pass_one_after_the_other() {
+    one_after_the_other(1);
+}
+
+#[test]
+fn two_threads_of_one_member_at_the_only_place_pass_one_after_the_other() {
+    one_after_the_other(2);
 }
 
 #[test]

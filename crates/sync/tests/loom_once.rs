@@ -312,6 +312,27 @@ fn a_burial_hands_on_what_the_dead_runner_had_seen() {
 }
 
 #[test]
+fn whoever_takes_over_has_seen_what_the_dead_runner_did_before_its_claim() {
+    model(Some(3), || {
+        let shared = Shared::new();
+        let victim = spawn(&shared, |s| {
+            s.add();
+            let _ = s.turn(holder(1, 1), Accept::Fresh);
+            // A death that tells nothing.
+            s.dead[1].store(true, Relaxed);
+            s.wake_all();
+        });
+        let me = holder(2, 1);
+        match shared.turn(me, Accept::Any) {
+            Got::Ran(News::Died) => shared.add(),
+            got => assert_eq!(got, Got::Ran(News::Fresh)),
+        }
+        shared.end(me, End::Done);
+        victim.join().unwrap();
+    });
+}
+
+#[test]
 fn an_end_of_a_run_that_was_taken_over_touches_nothing() {
     model(None, || {
         let shared = Shared::new();
