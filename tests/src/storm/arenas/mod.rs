@@ -15,6 +15,7 @@ mod lock;
 mod names;
 mod once;
 mod parcels;
+mod pipeline;
 mod queue;
 mod rwlock;
 mod semaphore;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Arena> {
         value::arenas(),
         queue::arenas(),
         parcels::arenas(),
+        pipeline::arenas(),
         names::arenas(),
         attach::arenas(),
         family::arenas(),
