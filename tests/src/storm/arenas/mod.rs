@@ -9,6 +9,7 @@ use crate::dice::Dice;
 
 mod attach;
 mod barrier;
+mod condvar;
 mod event;
 mod family;
 mod lock;
@@ -98,6 +99,7 @@ pub fn all() -> Vec<Arena> {
         family::arenas(),
         semaphore::arenas(),
         rwlock::arenas(),
+        condvar::arenas(),
         once::arenas(),
         event::arenas(),
         barrier::arenas(),
