@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use clap::Parser;
-use tests::hostile::{Campaign, Report, STOP, names};
+use tests::hostile::{self, Campaign, LATE, Report, STOP, names};
 
 /// Hostile bytes: errors are fine, crashes and calls that do not come back are not.
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ struct Options {
     /// Says what can be written to, and writes nothing.
     #[arg(long)]
     list: bool,
+    /// Plays a structure that believes what it reads: each of its faults must be found.
+    #[arg(long)]
+    self_test: bool,
 }
 
 fn main() -> ExitCode {
@@ -45,14 +48,17 @@ fn main() -> ExitCode {
         return trouble("--minutes is a number from 0 on");
     };
     end_by_ctrl_c();
-    let Options { seed, round, only, json, list, .. } = options;
+    let Options { seed, round, only, json, list, self_test, .. } = options;
+    if self_test {
+        return test_self();
+    }
     if list {
         return match names() {
             Ok(names) => told(writeln!(io::stdout(), "{}", names.join("\n")), ExitCode::SUCCESS),
             Err(error) => trouble(&format!("{error:#}")),
         };
     }
-    let campaign = Campaign { seed, time, round, only };
+    let campaign = Campaign { seed, time, round, only, late: LATE, naive: false };
     let result = campaign.run(|failure| {
         if !json {
             // Told again by the exit status, should nobody read it.
@@ -61,6 +67,19 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(report) => told(show(&report, json), status(&report)),
+        Err(error) => trouble(&format!("{error:#}")),
+    }
+}
+
+fn test_self() -> ExitCode {
+    match hostile::self_test() {
+        Ok(missed) if missed.is_empty() => {
+            told(writeln!(io::stdout(), "self-test: ok"), ExitCode::SUCCESS)
+        }
+        Ok(missed) => {
+            let line = format!("self-test: FAILED, not found: {}", missed.join(", "));
+            told(writeln!(io::stdout(), "{line}"), ExitCode::FAILURE)
+        }
         Err(error) => trouble(&format!("{error:#}")),
     }
 }

@@ -1,6 +1,9 @@
 //! What calls answer, in kinds that can be counted.
 
-use crossproc::{DecodeError, LockError, LockFailure, TryGetError, TryLockError, TryPutError};
+use crossproc::{
+    BarrierError, DecodeError, LockError, LockFailure, OnceError, ReleaseError, SemaphoreError,
+    TryAcquireError, TryGetError, TryLockError, TryPutError,
+};
 use crossproc_queue::Error as QueueError;
 use crossproc_segment::Error as SegmentError;
 
@@ -68,6 +71,56 @@ impl<G> From<LockError<G>> for Answer {
 impl<G> From<TryLockError<G>> for Answer {
     fn from(error: TryLockError<G>) -> Self {
         LockFailure::from(error).into()
+    }
+}
+
+impl From<SemaphoreError> for Answer {
+    fn from(error: SemaphoreError) -> Self {
+        match error {
+            SemaphoreError::Corrupt => Self::Corrupt,
+            SemaphoreError::TooManyGuards => Self::NoRoom,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<TryAcquireError> for Answer {
+    fn from(error: TryAcquireError) -> Self {
+        match error {
+            TryAcquireError::Failed(error) => error.into(),
+            _ => Self::InTime,
+        }
+    }
+}
+
+impl From<ReleaseError> for Answer {
+    fn from(error: ReleaseError) -> Self {
+        if error == ReleaseError::Corrupt { Self::Corrupt } else { Self::Other }
+    }
+}
+
+impl From<BarrierError> for Answer {
+    fn from(error: BarrierError) -> Self {
+        match error {
+            BarrierError::Broken { .. } => Self::News,
+            BarrierError::Timeout => Self::InTime,
+            BarrierError::NoPlace => Self::NoRoom,
+            BarrierError::Deadlock => Self::Deadlock,
+            BarrierError::Corrupt => Self::Corrupt,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<OnceError> for Answer {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::RunnerDied | OnceError::Poisoned => Self::News,
+            OnceError::Deadlock => Self::Deadlock,
+            OnceError::Timeout => Self::InTime,
+            OnceError::Corrupt => Self::Corrupt,
+            _ => Self::Other,
+        }
     }
 }
 

@@ -20,6 +20,8 @@
 //! | `values`, `plan` | what is written, when |
 //! | `scene`, `round` | setting up, writing, watching |
 //! | `report` | the table |
+//!
+//! The tool is tested on a structure that believes what it reads ([`self_test`]).
 
 mod answer;
 mod board;
@@ -46,10 +48,6 @@ pub use report::{Failure, Report, Row};
 use round::{Found, Trouble};
 use scene::Scene;
 
-/// A call that takes this much longer than it may is asked for again, and then has more time.
-const LATE: Duration = Duration::from_secs(5);
-const LATE_AGAIN: Duration = Duration::from_secs(20);
-
 /// Rounds after which everybody is replaced.
 const ROUNDS_OF_A_SCENE: u64 = 500;
 
@@ -67,7 +65,15 @@ pub struct Campaign {
     pub round: Option<u64>,
     /// Only regions whose names contain one of these; all if there are none.
     pub only: Vec<String>,
+    /// A call that takes this much longer than it may is asked for again, with four times as much:
+    /// the machine may be busy.
+    pub late: Duration,
+    /// Plays a structure that believes what it reads, for the test of this tool.
+    pub naive: bool,
 }
+
+/// What [`Campaign::late`] is, as a rule.
+pub const LATE: Duration = Duration::from_secs(5);
 
 /// Set by a signal: the campaign ends at the next round.
 pub static STOP: AtomicBool = AtomicBool::new(false);
@@ -93,7 +99,8 @@ impl Campaign {
     ///
     /// If the scene cannot be set up, or no region has such a name.
     pub fn run(&self, tell: impl FnMut(&Failure)) -> Result<Report> {
-        let (primitives, board) = (players::all(), Board::new()?);
+        let primitives = if self.naive { players::naive() } else { players::all() };
+        let board = Board::new()?;
         let scene = Scene::build(&primitives, &board)?;
         let takes = |name: &str| {
             self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
@@ -114,7 +121,8 @@ impl Campaign {
             ids: scene.ids,
         };
         let report = self.empty_report(&planner);
-        let mut run = Run { planner, primitives: &primitives, board: &board, report, tell };
+        let (primitives, board, late) = (&primitives, &board, self.late);
+        let mut run = Run { planner, primitives, board, report, late, tell };
         run.rounds(self, scene)?;
         Ok(run.report)
     }
@@ -133,12 +141,48 @@ impl Campaign {
     }
 }
 
+/// Plays a structure that believes what it reads, and says which of its faults were not found.
+///
+/// # Errors
+///
+/// As [`Campaign::run`].
+pub fn self_test() -> Result<Vec<&'static str>> {
+    let campaign = Campaign {
+        seed: 1,
+        time: Duration::from_secs(60),
+        round: None,
+        only: vec!["naive".to_owned()],
+        late: Duration::from_millis(300),
+        naive: true,
+    };
+    let report = campaign.run(|_| {})?;
+    let found = |call: &str, how: &str| {
+        report.failures.iter().any(|failure| {
+            failure.what.contains(call) && (failure.what.contains(how) || is_sanitized(failure))
+        })
+    };
+    let faults = [
+        ("follow the index", "signal 11"),
+        ("take memory for the length", "signal 6"),
+        ("wait while it is busy", "does not come back"),
+        ("expect a state", "it is always ready"),
+    ];
+    let missed = faults.into_iter().filter(|&(call, how)| !found(call, how));
+    Ok(missed.map(|(call, _)| call).collect())
+}
+
+/// A sanitizer ends a process by itself, with a status.
+fn is_sanitized(failure: &Failure) -> bool {
+    failure.what.contains("exit status 1:")
+}
+
 /// A campaign in progress.
 struct Run<'r, F> {
     planner: Planner<'r>,
     primitives: &'r [Primitive],
     board: &'r Board,
     report: Report,
+    late: Duration,
     tell: F,
 }
 
@@ -158,7 +202,7 @@ impl<'r, F: FnMut(&Failure)> Run<'r, F> {
                 Some(scene) => scene,
                 None => Scene::build(self.primitives, self.board)?,
             };
-            let found = round::play(&mut now, &plan, LATE);
+            let found = round::play(&mut now, &plan, self.late);
             let is_whole = found.trouble.is_none();
             scene = is_whole.then_some(now);
             self.take(&plan, found)?;
@@ -185,7 +229,7 @@ impl<'r, F: FnMut(&Failure)> Run<'r, F> {
         }
         if matches!(trouble, Trouble::Late { .. }) {
             let mut scene = Scene::build(self.primitives, self.board)?;
-            match round::play(&mut scene, plan, LATE_AGAIN).trouble {
+            match round::play(&mut scene, plan, self.late * 4).trouble {
                 Some(again) => trouble = again,
                 None => {
                     row.late_once += 1;

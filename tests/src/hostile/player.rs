@@ -12,7 +12,7 @@ use super::child::limit_memory;
 use super::hand::{Hand, Play, Primitive};
 
 /// Room for objects: little, so that it is soon full.
-const SEGMENT_BYTES: usize = 192 << 10;
+const SEGMENT_BYTES: usize = 256 << 10;
 
 /// A handle of everything, in the order of the primitives.
 type Players = Vec<Option<Box<dyn Play>>>;

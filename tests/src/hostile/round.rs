@@ -12,6 +12,9 @@ use super::scene::Scene;
 /// memory is put right, and then it has to come back.
 const CALM_AFTER: Duration = Duration::from_millis(50);
 
+/// Putting it right wakes nobody: a sleeper looks by itself within this time.
+const SLICE: Duration = Duration::from_secs(5);
+
 /// What a round came to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
@@ -118,6 +121,7 @@ impl Round<'_> {
                     alive(scene.child(player), watched)?;
                 }
             }
+            self.calm = watched.iter().any(|watched| watched.calmed.is_some());
             if idle {
                 break;
             }
@@ -142,6 +146,7 @@ impl Round<'_> {
         while child.ended().is_none() {
             self.look_after(scene, &mut watched);
             self.judge(scene, &mut watched, &child)?;
+            self.calm = watched.calmed.is_some();
             self.pause(scene, &mut turns);
         }
         self.count(watched.seat);
@@ -153,7 +158,7 @@ impl Round<'_> {
         let Some(point) = watched.seat.point_reached() else { return };
         if let When::At(first) = self.plan.when {
             let since = point - watched.points;
-            if since == first {
+            if since == first && !self.calm {
                 self.write_all(scene);
             }
         }
@@ -167,21 +172,16 @@ impl Round<'_> {
         child: &Child,
     ) -> Result<(), Trouble> {
         let Some((number, kind, lasts)) = watched.seat.call() else {
-            self.calm &= watched.calmed.is_none();
             watched.calmed = None;
             return Ok(());
         };
         let waits = kind == Call::Waits;
-        if watched.calmed.is_some_and(|call| call != number) {
-            watched.calmed = None;
-            self.calm = false;
-        }
+        watched.calmed = watched.calmed.filter(|&call| call == number);
         if waits && lasts > CALM_AFTER && watched.calmed.is_none() {
             scene.restore();
             watched.calmed = Some(number);
-            self.calm = true;
         }
-        let allowed = if waits { CALM_AFTER } else { self.plan.patience };
+        let allowed = if waits { CALM_AFTER + SLICE } else { self.plan.patience };
         if lasts < allowed + self.limit {
             return Ok(());
         }

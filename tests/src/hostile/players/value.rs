@@ -96,7 +96,7 @@ impl<const WORDS: usize> Play for Copied<WORDS> {
             })
         });
         hand.timed("lock_timeout, abandon", || {
-            value.lock_timeout(hand.patience()).map(|guard| guard.abandon())
+            value.lock_timeout(hand.patience()).map(crossproc::ValueGuard::abandon)
         });
         hand.waits("update", || value.update(|copy| copy[0] = copy[WORDS - 1]));
         hand.waits("set", || value.set([3; WORDS]));
