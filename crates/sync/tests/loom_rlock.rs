@@ -1,8 +1,8 @@
 //! Every interleaving of the lock that its owner may lock again, with owners that stop for good.
 //!
 //! Weakened by hand, once each, and seen to fail: `begin` left out (a taker keeps the dead owner's
-//! count), `enter` that does not ask who the holder is, `leave` that releases at every level,
-//! `levels` left as they are by the last `leave`.
+//! count), `enter` that does not ask who the holder is, `leave` that releases at every level. That
+//! the last `leave` stores 0 is for who looks at it only: `begin` is what counts.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;

@@ -1,4 +1,12 @@
 //! Every interleaving of the words of the lock with many readers, with parties that stop for good.
+//!
+//! Weakened by hand, once each, and seen to fail: *claim / look* on either side, and a look before
+//! the claim; *ask / leave* on either side, and a sleep without a second look at the writer's word;
+//! *hand-over* (both CAS of a release, the load of the word); *drained* (the CAS of a reader that
+//! leaves); no grants after `ASKED` was taken away; nobody roused after a panic; grants after a
+//! panic; a take-over without `ASKED`. Not seen: *grant*, since the fence that stands here for the
+//! SeqCst order of *ask / leave* comes before it and releases as well; a claim after sleeping that
+//! does not keep `WAITERS`, since a wake here is one of all.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;
