@@ -147,12 +147,13 @@ impl<'s> Sleeper<'s> {
         is_foreign: bool,
         deadline: Option<Deadline>,
     ) -> Rest {
-        in_time(Self::sleep_any_once(sleepers, words, deadline), deadline)
+        in_time(Self::sleep_any_once(sleepers, words, is_foreign, deadline), deadline)
     }
 
     fn sleep_any_once(
         sleepers: &mut [Self],
         words: &[(&AtomicU32, u32)],
+        is_foreign: bool,
         deadline: Option<Deadline>,
     ) -> Rest {
         let owed = sleepers.iter_mut().map(|sleeper| core::mem::take(&mut sleeper.owes_question));
