@@ -2,6 +2,11 @@
 //!
 //! There are no slices here: who sleeps is woken by a notification or a death, or the model fails.
 //! Who is dead is asked only once somebody has died, so that the living let each other go.
+//!
+//! Weakened by hand, once each, and seen to fail: *arrival* and *leave* (the load of a place made
+//! Relaxed; its CAS made Relaxed), *pass* (its CAS without Release), *all arrived* (no fence), a
+//! place that says that the generation is over taken all the same, a place taken from one who is
+//! inside, a reset that moves the state by one, one that leaves the dead their places.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;

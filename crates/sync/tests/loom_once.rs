@@ -1,6 +1,8 @@
 //! Every interleaving of the words of a once, with runners that stop for good.
 //!
-//! Weakened by hand, once each, and seen to fail: see the list at the end of this file.
+//! Weakened by hand, once each, and seen to fail: *done* and *hand-over* (each CAS of an end made
+//! Relaxed; the load of the word made Relaxed), *hand-over* by a burial (its CAS without Release),
+//! a claim that does not keep `WAITERS`.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;
