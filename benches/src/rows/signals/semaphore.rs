@@ -42,7 +42,7 @@ pub(super) fn rows() -> Vec<Figure> {
         row(
             "semaphore.uncontended",
             "acquire + drop of a guard, uncontended; std::sync::Mutex lock + unlock",
-            5.0,
+            6.0,
             uncontended,
             uncontended_std,
         ),

@@ -11,13 +11,13 @@
 //!
 //! # Layout
 //!
-//! | offset | size | field     | who writes        | values                                    |
-//! |-------:|-----:|-----------|-------------------|-------------------------------------------|
-//! |      0 |    8 | `log`     | everybody, by CAS | `count:24`, `op:2`, `entry:10`, `seq:28`  |
-//! |      8 |    4 | `freed`   | see `EventCount`  | who waits for a permit                    |
-//! |     12 |    4 | `limit`   | the maker         | the most that `count` may be              |
-//! |     16 |    4 | `used`    | claimers, max     | entries from here on were never claimed   |
-//! |     64 | 8 each | `entries` | everybody, by CAS | `seq:28`, `state:4`, `owner:28`         |
+//! | offset | size   | field     | who writes        | values                                      |
+//! |-------:|-------:|-----------|-------------------|---------------------------------------------|
+//! |      0 |      8 | `log`     | everybody, by CAS | `count:24`, `op:2`, `entry:10`, `seq:28`    |
+//! |      8 |      4 | `freed`   | see `EventCount`  | who waits for a permit                      |
+//! |     12 |      4 | `limit`   | the maker         | the most permits there can be; 0: no limit  |
+//! |     16 |      4 | `used`    | claimers, max     | entries from here on were never claimed     |
+//! |     64 | 8 each | `entries` | everybody, by CAS | `seq:28`, `state:4`, `owner:28`             |
 //!
 //! All zeroes is a semaphore without a permit, of which nobody holds one.
 //!
