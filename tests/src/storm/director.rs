@@ -9,6 +9,7 @@ use super::arenas::{Arena, Setting};
 use super::cast::{Cast, note_panics};
 use super::ledger::Ledger;
 use super::report::Row;
+use super::scene::Scene;
 use super::schedule::mix;
 use super::{Fault, Kind};
 use crate::dice::Dice;
@@ -52,7 +53,7 @@ fn slice(arena: &Arena, seed: u64, time: Duration, row: &mut Row) -> Result<(), 
     let mut storm =
         Storm::new(Cast::start(&*scene, &ledger, mix(seed, 1)), &ledger, scene.pace(), seed);
     let played = storm.play(time, |part| scene.mourn(part, &ledger));
-    let played = played.and_then(|()| storm.wind_down(|stage| scene.stage(stage)));
+    let played = played.and_then(|()| storm.wind_down(&*scene));
     row.take(&storm, &ledger);
     if let Err(mut fault) = played {
         if fault.kind == Kind::Hang {
@@ -203,17 +204,18 @@ impl<'a> Storm<'a> {
     }
 
     /// Has all leave, stage by stage.
-    fn wind_down(&mut self, begin: impl Fn(u64)) -> Result<(), Fault> {
+    fn wind_down(&mut self, scene: &dyn Scene) -> Result<(), Fault> {
         self.cast.go_on(true);
         let all = 0..self.cast.len();
         all.clone().for_each(|part| self.watch.forget(part));
         let last = all.clone().map(|part| self.cast.role(part).leaves).max().unwrap_or(0);
         for stage in 1..=last {
             self.ledger.set_stage(stage);
-            begin(stage);
+            scene.stage(stage);
             let leaving = self.cast.parts(|role| role.leaves == stage);
             while leaving.iter().any(|&part| self.cast.is_on(part)) {
                 thread::sleep(Duration::from_micros(200));
+                scene.nudge(stage);
                 self.look(stage)?;
             }
         }

@@ -78,6 +78,12 @@ pub trait Scene {
         let _ = stage;
     }
 
+    /// Called again and again while those of a stage have not all left: for who might wait for
+    /// others that are gone for good.
+    fn nudge(&self, stage: u64) {
+        let _ = stage;
+    }
+
     /// All have left: accounts for everything. A line of what else is worth telling comes back.
     ///
     /// # Errors
