@@ -75,6 +75,9 @@ pub(super) struct Caller<'a> {
     pub(super) me: Holder,
 }
 
+/// How often a generation may change under one who breaks it: it can act, and be over.
+const ROUNDS: u32 = 1000;
+
 /// What one who has arrived is to do.
 enum Turn {
     Complete,
@@ -214,7 +217,7 @@ impl Caller<'_> {
     /// The time is over: breaks the generation, unless something else has become of it.
     #[cold]
     fn give_up(&self, arrival: Arrival) -> Turn {
-        loop {
+        for _ in 0..ROUNDS {
             match settled(self.barrier.outcome(arrival)) {
                 Ok(turn) => return turn,
                 Err(state) if self.break_up(state, Why::TimedOut, self.me.id()) => {
@@ -223,6 +226,8 @@ impl Caller<'_> {
                 Err(_) => {}
             }
         }
+        // Somebody writes over the state all the time.
+        Turn::Fail(BarrierError::Corrupt)
     }
 
     /// Breaks the generation in `state` if one that takes part in it has died.
