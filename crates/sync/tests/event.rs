@@ -163,7 +163,7 @@ fn waiters_that_gave_up_cost_one_wake_and_nothing_else() {
     until_waited_for(&event);
     event.set();
     event.clear();
-    assert_eq!(format!("{event:?}"), "Event { name: None, state: clear, set 1 times }");
+    assert_eq!(format!("{event:?}"), "Event { name: None, state: clear, cleared 1 times }");
 }
 
 #[test]
@@ -237,9 +237,9 @@ fn a_ticket_leads_to_the_same_event_and_is_only_made_on_the_way_to_another_proce
 #[test]
 fn debug_tells_the_state() {
     let event = Event::create(&Segment::anonymous(1 << 16).unwrap(), "ready").unwrap();
-    let clear = r#"Event { name: Some("ready"), state: clear, set 0 times }"#;
+    let clear = r#"Event { name: Some("ready"), state: clear, cleared 0 times }"#;
     assert_eq!(format!("{event:?}"), clear);
     event.set();
-    let set = r#"Event { name: Some("ready"), state: set, set 1 times }"#;
+    let set = r#"Event { name: Some("ready"), state: set, cleared 0 times }"#;
     assert_eq!(format!("{event:?}"), set);
 }

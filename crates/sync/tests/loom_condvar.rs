@@ -183,7 +183,9 @@ fn two_waiters_are_woken_by_two_notifications_by_one_for_two_and_by_one_to_all()
             let waiters = [1, 2].map(|me| spawn(&shared, move |s| s.take(me)));
             shared.locked(3, |s| s.put(2));
             way(&shared);
-            waiters.map(|waiter| waiter.join().unwrap());
+            for waiter in waiters {
+                waiter.join().unwrap();
+            }
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The event as it lies in shared memory: one word with the flag, and how often it went up.
+//! The event as it lies in shared memory: one word with the flag, and how often it was taken down.
 //!
 //! # Layout
 //!
@@ -14,7 +14,7 @@
 //! - `times` with `WAITERS`: clear, and somebody may be asleep on exactly this word.
 //! - `times` with `SET`: set. Nobody falls asleep.
 //!
-//! `times` goes up when a clear event is set. Whoever waits has noted it, and so comes back
+//! `times` goes up when a set event is cleared. Whoever waits has noted it, and so comes back
 //! although the flag was taken down again before it woke: a set and a clear right after it (a
 //! *pulse*) let everybody through who waited at the time.
 //!
@@ -24,19 +24,20 @@
 //! # Operations
 //!
 //! *set*, at any time, in a signal handler too:
-//! 1. CAS the word to `SET` without `WAITERS`, with `times + 1` if it was clear: the commit. Also if
-//!    it is set already, since the one who clears it next must see what the second setter did.
+//! 1. CAS the word to `SET` without `WAITERS`: the commit. Also if it is set already, since the one
+//!    who clears it next must see what the second setter did.
 //! 2. If there was `WAITERS`, wake all.
 //!
-//! *clear*: take `SET` off, in one step: the commit.
+//! *clear*, in a signal handler too: CAS the word to `times + 1` without `SET`: the commit. A clear
+//! event stays as it is, but by a CAS.
 //!
 //! *wait*:
 //! 1. Note the word. It is set: done.
 //! 2. Announce: CAS `WAITERS` onto it. It is set, or `times` has moved: done.
 //! 3. Sleep on that exact word; again from 2.
 //!
-//! A set between 2 and 3 changes the word, so that the sleep does not begin. A clear cannot come
-//! between a set and the sleepers of the time before it, since it leaves `times` as it is.
+//! A set between 2 and 3 changes the word, so that the sleep does not begin. No clear brings back
+//! the word that a sleeper has noted, since it moves `times`.
 //!
 //! # Orderings
 //!
@@ -62,7 +63,7 @@
 //!
 //! # Limits
 //!
-//! `times` comes back after 2^30 sets of a clear event. A waiter that does not run for exactly that
+//! `times` comes back after 2^30 clears of a set event. A waiter that does not run for exactly that
 //! many, and finds the event clear again, sleeps on until the next one. At 10 ns for a set and a
 //! clear, that is 10 s of nothing else.
 
@@ -106,7 +107,7 @@ impl Word {
         self.0 & WAITERS != 0
     }
 
-    /// How often the event was set while it was clear, modulo 2^30.
+    /// How often the event was set and then cleared, modulo 2^30.
     #[must_use]
     pub const fn times(self) -> u32 {
         self.0 & TIMES
@@ -127,8 +128,16 @@ impl Word {
     /// What this becomes when the event is set.
     #[inline]
     const fn set(self) -> Self {
-        let times = if self.is_set() { self.times() } else { self.times().wrapping_add(1) & TIMES };
-        Self(SET | times)
+        Self((self.0 | SET) & !WAITERS)
+    }
+
+    /// What this becomes when the event is cleared.
+    #[inline]
+    const fn cleared(self) -> Self {
+        if !self.is_set() {
+            return self;
+        }
+        Self(self.0 & WAITERS | self.times().wrapping_add(1) & TIMES)
     }
 }
 
@@ -136,7 +145,7 @@ impl fmt::Debug for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.is_set() { "set" } else { "clear" };
         let waiters = if self.has_waiters() { ", with waiters" } else { "" };
-        write!(f, "{state}{waiters}, set {} times", self.times())
+        write!(f, "{state}{waiters}, cleared {} times", self.times())
     }
 }
 
@@ -186,8 +195,15 @@ impl Event {
     /// Clears the event.
     #[inline]
     pub fn clear(&self) {
-        // ORDERING: release side of *receipt*, acquire side of *news*.
-        self.word.fetch_and(!SET, AcqRel); // commit: it is clear
+        // Relaxed: only a guess.
+        let mut seen = Word(self.word.load(Relaxed));
+        loop {
+            // ORDERING: release side of *receipt*, acquire side of *news*.
+            match self.word.compare_exchange(seen.0, seen.cleared().0, AcqRel, Relaxed) /* commit: it is clear */ {
+                Ok(_) => return,
+                Err(found) => seen = Word(found),
+            }
+        }
     }
 
     /// Says that somebody is going to sleep. Returns the word to sleep on, or `None` if the event

@@ -37,7 +37,8 @@ pub(super) const ENTRIES: &[Entry] = &[
 const TOLD: u64 = 1;
 const NOT_TOLD: u64 = 2;
 
-/// A lock, a condition variable, and the items: those that are there, and those that were taken.
+/// A lock, a condition variable, and three words: the items that are there, who has taken one, and
+/// whether a helper found one there.
 #[derive(Clone, Debug)]
 struct Stage {
     segment: Segment,
@@ -52,13 +53,13 @@ impl Stage {
         let lock = Lock::new_in(&segment).map_err(text)?;
         let condvar = Condvar::new_in(&segment).map_err(text)?;
         let shape = Shape::untyped("sweep items", 1);
-        let items = segment.construct(None, &shape, 16, |_| {}).map_err(text)?;
+        let items = segment.construct(None, &shape, 24, |_| {}).map_err(text)?;
         Ok((Self { segment, lock, condvar, items }, memory))
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
-        assert!(at < 2, "two counts");
-        // SAFETY: the body has two words, and stays mapped as long as `self` lives.
+        assert!(at < 3, "three words");
+        // SAFETY: the body has three words, and stays mapped as long as `self` lives.
         let word = unsafe { self.items.body().cast::<AtomicU64>().add(at) };
         // SAFETY: aligned, and everybody reaches it by atomics only.
         unsafe { word.as_ref() }
@@ -70,6 +71,26 @@ impl Stage {
 
     fn taken(&self) -> &AtomicU64 {
         self.word(1)
+    }
+
+    fn helper_found(&self) -> &AtomicU64 {
+        self.word(2)
+    }
+
+    /// Puts an item for one who seems to wait in vain.
+    fn help(&self) {
+        let (guard, _) = self.enter();
+        self.helper_found().store(self.there().load(Relaxed), Relaxed);
+        drop(guard);
+        put_notify_all(self);
+    }
+
+    /// Whether the waiter had to be helped, as it is right only where there was no item.
+    fn was_helped(&self, witness: &Witness) -> Result<bool, String> {
+        match self.helper_found().load(Relaxed) {
+            0 => Ok(witness.helped),
+            _ => Err("the waiter slept on with an item there".to_owned()),
+        }
     }
 
     fn victim(&self, operate: fn(&Self)) -> Part {
@@ -191,21 +212,15 @@ fn waiter_asleep(operate: fn(&Stage)) -> Result<Scenario, String> {
     let (waiting, helping) = (stage.clone(), stage.clone());
     let check = move |witness: &Witness| -> Finding {
         stage.works()?;
-        match (witness.waiter, witness.helped) {
+        match (witness.waiter, stage.was_helped(witness)?) {
             (Some(_), true) => Ok("helped"),
             (Some(TOLD), false) => Ok("told of a death"),
             (Some(NOT_TOLD), false) => Ok("woken"),
             (other, _) => Err(format!("the waiter came back with {other:?}")),
         }
     };
-    let help = move || {
-        let (guard, _) = helping.enter();
-        assert_eq!(helping.there().load(Relaxed), 0, "the waiter slept on with an item there");
-        drop(guard);
-        put_notify_one(&helping);
-    };
     Ok(Scenario::in_memory(memory, &["helped", "told of a death", "woken"], victim, check)
-        .with_waiter_helped(move || waiting.await_item(), help))
+        .with_waiter_helped(move || waiting.await_item(), move || helping.help()))
 }
 
 /// Killed while it waits, and while it is the watch for all who wait.
@@ -246,7 +261,7 @@ fn woken_and_killed() -> Result<Scenario, String> {
     let check = move |witness: &Witness| {
         checked.works()?;
         match (witness.waiter, checked.taken().load(Relaxed)) {
-            (Some(WAITER), WAITER) if witness.helped => Ok("never waited"),
+            (Some(WAITER), WAITER) if checked.was_helped(witness)? => Ok("never waited"),
             (Some(WAITER), WAITER) => Ok("taken by the other"),
             (Some(VICTIM), VICTIM) if !witness.helped => Ok("taken"),
             found => Err(format!("{found:?} took it, helped: {}", witness.helped)),
@@ -264,7 +279,7 @@ fn woken_and_killed() -> Result<Scenario, String> {
         drop(came_back(waiting.condvar.wait(guard)));
         take(&waiting, WAITER)
     };
-    let help = move || drop(put(&stage));
+    let help = move || stage.help();
     let outcomes = &["never waited", "taken by the other", "taken"];
     Ok(Scenario::in_memory(memory, outcomes, victim, check).with_waiter_helped(wait, help))
 }
