@@ -5,7 +5,7 @@
 //!
 //! Weakened by hand, once each, and seen to fail: *arrival* and *leave* (the load of a place made
 //! Relaxed; its CAS made Relaxed), *pass* (its CAS without Release), *all arrived* (no fence), a
-//! place that says that the generation is over taken all the same, a place taken from one who is
+//! place that says that the generation is over taken all the same (any, or one's own), a place taken from one who is
 //! inside, a reset that moves the state by one, one that leaves the dead their places.
 #![cfg(crossproc_loom)]
 

@@ -2,7 +2,7 @@
 //!
 //! Weakened by hand, once each, and seen to fail: *done* and *hand-over* (each CAS of an end made
 //! Relaxed; the load of the word made Relaxed), *hand-over* by a burial (its CAS without Release),
-//! a claim that does not keep `WAITERS`.
+//! *succession* (the CAS of a claim without Release), a claim that does not keep `WAITERS`.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;
