@@ -3,6 +3,9 @@
 //!
 //! Sleeping is the model's futex (`wait::port`), without slices and timeouts: a wake that is lost
 //! shows as a deadlock.
+//!
+//! Broken by hand, once each, and seen to fail: an announcement after the release of the lock, deaths
+//! that nobody looks at, an epoch that does not move, a notification of two that wakes one.
 #![cfg(crossproc_loom)]
 
 use crossproc_segment::MemberId;
