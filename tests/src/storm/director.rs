@@ -223,14 +223,14 @@ impl<'a> Storm<'a> {
     }
 }
 
-/// How many runnable processes there were for each processor in the last minute; at least 1.
+/// How many runnable processes there were for each processor in the last minute; between 1 and 6.
 fn crowding() -> f64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().and_then(|load| load.parse::<f64>().ok()).unwrap_or(1.0);
     let processors = thread::available_parallelism().map_or(1, usize::from);
     #[expect(clippy::cast_precision_loss, reason = "some processors")]
     let processors = processors as f64;
-    (load / processors).clamp(1.0, 20.0)
+    (load / processors).clamp(1.0, 6.0)
 }
 
 /// Measures how long nothing was finished.
