@@ -1,8 +1,12 @@
 //! Parties of a barrier: a generation is completed for all of them, or broken for all of them.
 //!
-//! The action of each generation counts it. None is completed without its parties; so whoever has
-//! passed, and passes again, must find the count exactly one higher. Who is named as dead is dead. In a
-//! third of the slices some waits have a deadline, which breaks the barrier while the action may go on.
+//! The action of each generation counts it, before anybody passes: so whoever passes finds the count
+//! higher than before it waited. A generation lets each place through once, and has one leader: so at
+//! the end there are no more passes than places, and no more leaders than one, for each generation
+//! counted. Who is named as dead is dead.
+//!
+//! It is no fault if a generation is completed without one who lives and takes part: where somebody
+//! died after its arrival, that counts, and who replaces it may have the place of another.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -22,7 +26,7 @@ pub(super) fn arenas() -> Vec<Arena> {
         name: "barrier",
         about: "generations complete for all or broken for all; the dead are named",
         bytes: 1 << 17,
-        extra_words: 1,
+        extra_words: 2,
         build: |setting| Ok(Box::new(Rounds::new(setting)?)),
     }]
 }
@@ -71,8 +75,6 @@ impl Scene for Rounds {
         let count = || {
             completed.fetch_add(1, SeqCst);
         };
-        // A party since its last pass, without which nothing is completed.
-        let mut party = false;
         while !member.leaves() {
             let before = completed.load(SeqCst);
             let passed = if self.timeouts && member.roll(100) == 0 {
@@ -81,14 +83,15 @@ impl Scene for Rounds {
             } else {
                 self.barrier.wait_with(count)
             };
-            let sure = std::mem::replace(&mut party, passed.is_ok());
             match passed {
-                Ok(_) => {
+                Ok(pass) => {
                     let after = completed.load(SeqCst);
-                    let right = after == before + 1 || !(sure || after <= before);
-                    if !right && !self.timeouts {
-                        let text = format!("passed from generation {before} to {after}");
+                    if after <= before {
+                        let text = format!("passed generation {before} before its action");
                         return Err(Fault::new(Kind::Wrong, text));
+                    }
+                    if pass.is_leader() {
+                        member.ledger().extra()[1].fetch_add(1, SeqCst);
                     }
                     member.part().advance();
                 }
@@ -112,7 +115,13 @@ impl Scene for Rounds {
         if self.barrier.is_broken() || self.barrier.n_waiting() != 0 {
             return Err(Fault::new(Kind::Wrong, format!("after reset: {:?}", self.barrier)));
         }
-        Ok(format!("{} generations", ledger.extra()[0].load(SeqCst)))
+        let [generations, leaders] = [0, 1].map(|at: usize| ledger.extra()[at].load(SeqCst));
+        let passes: u64 = (0..PARTS).map(|part| ledger.part(part).progress()).sum();
+        if leaders > generations || passes > generations * PARTS as u64 {
+            let text = format!("{generations} generations, {passes} passes, {leaders} leaders");
+            return Err(Fault::new(Kind::Doubled, text));
+        }
+        Ok(format!("{generations} generations, {passes} passes"))
     }
 
     fn describe(&self) -> String {
