@@ -1,5 +1,6 @@
 //! What is played: a file for each primitive, with every call that its handles have.
 
+mod beside;
 mod counted;
 mod lock;
 mod locks;
@@ -28,6 +29,8 @@ pub(super) fn all() -> Vec<Primitive> {
         counted::barrier(),
         told::event(),
         told::once(),
+        beside::condvar(),
+        beside::any(),
         value::scalar(),
         value::small(),
         value::large(),
