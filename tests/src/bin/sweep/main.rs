@@ -8,6 +8,7 @@
 //!
 //! Exit status: 0 all green, 1 something is wrong, 2 usage or a machine that cannot be swept on.
 
+mod table;
 mod workers;
 
 use std::io::{self, Write};
@@ -40,6 +41,9 @@ struct Options {
     /// A JSON list of rows instead of a line each.
     #[arg(long)]
     json: bool,
+    /// The table of `docs/crash-safety.md` instead of a line each; the totals come behind it.
+    #[arg(long, conflicts_with = "json")]
+    table: bool,
     /// Says which operations and states there are, and runs none.
     #[arg(long)]
     list: bool,
@@ -161,7 +165,7 @@ fn run(options: &Options, jobs: &[Job]) -> io::Result<bool> {
     let mut written = Ok(());
     workers::share_out(jobs, options.workers, options.quick, |of_job| {
         for row in of_job {
-            if !options.json && written.is_ok() {
+            if !options.json && !options.table && written.is_ok() {
                 written = writeln!(io::stdout(), "{row}");
             }
             rows.push(row);
@@ -174,6 +178,9 @@ fn run(options: &Options, jobs: &[Job]) -> io::Result<bool> {
         serde_json::to_writer_pretty(&mut out, &rows)?;
         writeln!(out)?;
     } else {
+        if options.table {
+            table::write(&mut out, &rows)?;
+        }
         for form in Form::ALL {
             let of_form: Vec<&Row> = rows.iter().filter(|row| row.form == form).collect();
             if !of_form.is_empty() {
