@@ -28,6 +28,10 @@ const EVERY: u32 = 1000;
 /// one copy only.
 const STARTS: usize = 16;
 
+/// How many times the patience with a survivor a victim may live: it is stepped through as well,
+/// which takes minutes where the machine is busy, and a verdict must not come of that.
+const LIVES: u32 = 12;
+
 /// Who else is there while the victim stands still.
 pub(super) enum Other<'s> {
     /// It does something.
@@ -193,7 +197,7 @@ impl Run<'_> {
         self.reset(start);
         let cast = &self.cast;
         let mut holder = cast.start_holder()?;
-        let victim = Victim::start(&cast.board, &self.scenario.victim, Some(cast.hang * 3))?;
+        let victim = Victim::start(&cast.board, &self.scenario.victim, Some(cast.hang * LIVES))?;
         let waiter = cast.start_waiter()?;
         let (instructions, step) = match at {
             Some(place) => victim.go_to(place)?,
