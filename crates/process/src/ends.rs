@@ -14,12 +14,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossproc_sys::eventfd::EventFd;
 use crossproc_sys::{fork, poll, process};
 use parking_lot::Mutex;
 
 use crate::running::Running;
+
+/// Between looks where the kernel does not wait for us.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The thread of this process, and which incarnation of it that belongs to: a forked child has
 /// none.
@@ -38,6 +42,11 @@ struct Watcher {
 ///
 /// No descriptors or threads left.
 pub(crate) fn tell(child: &Arc<Running>) -> io::Result<()> {
+    // A child that is forked meanwhile must not find the watcher locked.
+    fork::without_fork(|| hand_over(child))
+}
+
+fn hand_over(child: &Arc<Running>) -> io::Result<()> {
     let mut current = WATCHER.lock();
     let watcher = match &*current {
         Some(watcher) if watcher.incarnation == fork::incarnation() => Arc::clone(watcher),
@@ -66,13 +75,17 @@ impl Watcher {
             let fds: Vec<BorrowedFd<'_>> =
                 [self.news.as_fd()].into_iter().chain(children.iter().map(AsFd::as_fd)).collect();
             match poll::any_readable(&fds, None) {
-                Ok(Some(0)) => {
-                    let _ = self.news.clear();
-                    children.append(&mut self.added.lock());
+                Ok(Some(0)) if self.news.clear() => children.append(&mut self.added.lock()),
+                Ok(Some(index @ 1..)) => {
+                    // Not ended, it is traced, or its descriptor was closed under us: its sleepers
+                    // look by themselves now and then.
+                    let child = children.swap_remove(index - 1);
+                    if child.has_ended() {
+                        child.tell_end();
+                    }
                 }
-                Ok(Some(index)) => children.swap_remove(index - 1).tell_end(),
-                // Out of memory, most likely: sleepers look by themselves now and then.
-                _ => thread::yield_now(),
+                // Our own descriptor was closed under us, or there is no memory: as above.
+                _ => thread::sleep(PAUSE),
             }
         }
     }

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::pidfd::{Exit, PidFd};
@@ -42,8 +42,8 @@ pub(crate) struct Running {
     status: Mutex<Status>,
     /// 1 once a watcher has seen the end; see `ends`.
     end: AtomicU32,
-    /// Whether a watcher was told to look out for the end.
-    is_watched: AtomicBool,
+    /// The process, among its own forks, whose watcher was told to look out for the end; 0 is none.
+    watched_by: AtomicU32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ impl Running {
             starter,
             status: Mutex::new(Status::Runs),
             end: AtomicU32::new(RUNS),
-            is_watched: AtomicBool::new(false),
+            watched_by: AtomicU32::new(0),
         }
     }
 
@@ -98,8 +98,9 @@ impl Running {
     pub(crate) fn end_word(self: &Arc<Self>) -> &AtomicU32 {
         // Relaxed: a second watcher would do no harm. Where none is to be had, sleepers look by
         // themselves now and then.
-        if !self.is_watched.swap(true, Relaxed) && ends::tell(self).is_err() {
-            self.is_watched.store(false, Relaxed);
+        let me = fork::incarnation();
+        if self.watched_by.swap(me, Relaxed) != me && ends::tell(self).is_err() {
+            self.watched_by.store(0, Relaxed);
         }
         &self.end
     }

@@ -262,9 +262,10 @@ fn try_contend(lock: &Lock, segment: &Segment, me: Holder) -> Result<News, LockF
 /// Whether an acquisition would come back at once; with [`Look::Repair`] the owner is asked after.
 #[must_use]
 pub fn is_ready(lock: &Lock, segment: &Segment, me: Me, look: Look) -> bool {
-    match lock.word().owner() {
+    let word = lock.word();
+    match word.owner() {
         None => true,
-        Some(_) if lock.is_held_by(me.holder(segment)) => true,
+        Some(_) if !word.is_valid() || lock.is_held_by(me.holder(segment)) => true,
         Some(owner) => look == Look::Repair && !segment.alive(owner),
     }
 }

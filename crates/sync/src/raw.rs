@@ -123,7 +123,7 @@ impl Word {
 
     /// Whether the protocol ever stores such a word.
     #[must_use]
-    const fn is_valid(self) -> bool {
+    pub const fn is_valid(self) -> bool {
         let id = self.0 & ID_MASK;
         let flags = self.0 & !ID_MASK;
         if id == 0 { flags == 0 || flags == POISONED } else { flags == 0 || flags == WAITERS }

@@ -6,8 +6,8 @@
 //! end, is kicked at deaths, and may be the watch.
 //!
 //! A wake is meant for one who acts on it, but this thread may have been woken at two places at
-//! once, or its caller may not act. So whoever leaves passes on the wakes that came to it: another
-//! waiter looks in vain, at worst.
+//! once, or its caller may not act. So whoever leaves passes on the wakes that came to it since it
+//! last found nothing (its *debts*): another waiter looks in vain, at worst.
 
 use core::fmt;
 use core::sync::atomic::AtomicU32;
@@ -157,15 +157,18 @@ pub fn wait_any_deadline(
     if deadline.is_some_and(Deadline::has_passed) {
         return Ok(ready(items, Look::Repair));
     }
-    match SPIN.with(|spin| spin.until(quick)) {
-        Some(found) => Ok(found),
-        None => sleep(items, deadline),
-    }
+    // Where this process's own words are among them a look is a system call: too dear to repeat.
+    let spun = if has_local(items) { None } else { SPIN.with(|spin| spin.until(quick)) };
+    spun.map_or_else(|| sleep(items, deadline), Ok)
 }
 
 fn ready(items: &[&dyn Waitable], look: Look) -> Vec<usize> {
     let all = items.iter().enumerate();
     all.filter(|(_, item)| item.is_ready(look)).map(|(index, _)| index).collect()
+}
+
+fn has_local(items: &[&dyn Waitable]) -> bool {
+    items.iter().any(|item| item.source().shared().is_none())
 }
 
 fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usize>, TooMany> {
@@ -181,8 +184,9 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
     }
     let mut sleepers: Vec<Sleeper<'_>> =
         grounds.iter().map(|(segment, _)| Sleeper::new(segment, deadline)).collect();
-    let is_foreign = items.iter().any(|item| item.source().shared().is_none());
+    let is_foreign = has_local(items);
     let mut look = Look::Quick;
+    let mut debts = Debts::default();
     loop {
         for (sleeper, (_, word)) in sleepers.iter_mut().zip(&grounds) {
             sleeper.arm(word, Blocker::Anyone);
@@ -192,9 +196,12 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
         EventCount::barrier();
         let found = ready(items, look);
         if !found.is_empty() {
-            announced.into_iter().for_each(Announced::leave);
+            announced.into_iter().for_each(|one| one.withdraw(&mut debts));
+            debts.pay();
             return Ok(found);
         }
+        // Announced again, and nothing is there: the wakes that came last were used up by others.
+        debts.forget();
         let words: Option<Vec<_>> = announced.iter().map(Announced::word).collect();
         let rest = match words {
             Some(words) => Sleeper::sleep_any(&mut sleepers, &words, is_foreign, deadline),
@@ -203,10 +210,11 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
         };
         if rest == Rest::TimedOut {
             let found = ready(items, Look::Repair);
-            announced.into_iter().for_each(Announced::leave);
+            announced.into_iter().for_each(|one| one.withdraw(&mut debts));
+            debts.pay();
             return Ok(found);
         }
-        announced.into_iter().for_each(Announced::withdraw);
+        announced.into_iter().for_each(|one| one.withdraw(&mut debts));
         look = if rest == Rest::Ask { Look::Repair } else { Look::Quick };
     }
 }
@@ -249,26 +257,51 @@ impl<'a> Announced<'a> {
         }
     }
 
-    /// Takes it back, to announce again.
-    fn withdraw(self) {
-        if let Self::At(eventcount, epoch) = self {
-            eventcount.cancel(epoch);
-        }
-    }
-
-    /// Takes it back for good. A wake that came to it is another's now.
-    fn leave(self) {
+    /// Takes it back. If something was told there, the wake may have come to this thread.
+    fn withdraw(self, debts: &mut Debts<'a>) {
         match self {
             Self::At(eventcount, epoch) if eventcount.still(epoch).is_some() => {
                 eventcount.cancel(epoch);
             }
-            Self::At(eventcount, _) => eventcount.notify_one(),
-            // ORDERING: acquire: pairs with nothing that is used here; a wake in vain costs a look.
+            Self::At(eventcount, _) => debts.0.push(Debt::At(eventcount)),
+            // ORDERING: acquire: a word that was left is seen left; a wake in vain costs a look.
             Self::On(word, Some(value)) if word.load(Acquire) != value => {
-                futex::wake(word, 1);
+                debts.0.push(Debt::On(word));
             }
             Self::On(..) | Self::Here(..) => {}
         }
+    }
+}
+
+/// A wake that came to this thread, and is another's unless this thread's caller acts on it.
+enum Debt<'a> {
+    At(&'a EventCount),
+    On(&'a AtomicU32),
+}
+
+/// The wakes of the last sleep, and of the announcements since.
+///
+/// They outlast the announcement to which they came: woken, the thread announces itself anew and
+/// only then finds what it was woken for. A sleeper on a lock that is left to another without a
+/// wake would not even be known to its next owner: the mark on the word has gone.
+#[derive(Default)]
+struct Debts<'a>(Vec<Debt<'a>>);
+
+impl Debts<'_> {
+    /// Passes the wakes on.
+    fn pay(self) {
+        for debt in self.0 {
+            match debt {
+                Debt::At(eventcount) => eventcount.notify_one(),
+                Debt::On(word) => {
+                    futex::wake(word, 1);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -298,6 +331,41 @@ mod tests {
         fn source(&self) -> Source<'_> {
             Source::Local(self.0, 0)
         }
+    }
+
+    /// Something that a flag says is there, and an eventcount tells of.
+    struct Told<'a>(&'a Segment, &'a EventCount, AtomicU32);
+
+    impl Waitable for Told<'_> {
+        fn is_ready(&self, _look: Look) -> bool {
+            self.2.load(Acquire) != 0
+        }
+
+        fn source(&self) -> Source<'_> {
+            Source::EventCount(self.0, self.1)
+        }
+    }
+
+    #[test]
+    fn the_wake_that_ended_a_sleep_is_passed_on_to_the_next_waiter() {
+        let segment = Segment::anonymous(1 << 16).expect("a segment");
+        let shape = crate::Shape::untyped("test", 1);
+        let object = segment.construct(None, &shape, 4, |_| ()).expect("room");
+        // SAFETY: zeroed memory is an eventcount, and the object outlives the reference.
+        let eventcount = unsafe { object.body().cast::<EventCount>().as_ref() };
+        let told = Told(&segment, eventcount, AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| wait_any_deadline(&[&told], None));
+            while super::super::waiters(&segment).is_empty() {
+                std::thread::yield_now();
+            }
+            // A second waiter, announced behind the sleeper.
+            let epoch = eventcount.announce();
+            told.2.store(1, core::sync::atomic::Ordering::Release);
+            eventcount.notify_one();
+            assert_eq!(sleeper.join().expect("no panic"), Ok(vec![0]));
+            assert!(eventcount.still(epoch).is_none() && !eventcount.has_waiters());
+        });
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl EventCount {
     }
 
     /// The first half of [`prepare`](Self::prepare): for a waiter that announces itself in several
-    /// places, where [`barrier`](Self::barrier) follows, once, before any look; and for one that does
+    /// places, where `barrier` follows, once, before any look; and for one that does
     /// so within a lock, which orders it before a notifier that held the same lock later.
     #[must_use]
     pub fn announce(&self) -> Epoch {

@@ -79,6 +79,8 @@ struct Wait {
 pub struct WaitFd {
     wait: Arc<Wait>,
     bridge: Arc<Bridge>,
+    /// The process that made it, among its own forks.
+    maker: u32,
 }
 
 impl WaitFd {
@@ -93,13 +95,17 @@ impl WaitFd {
             flag: EventFd::new()?,
             is_armed: AtomicBool::new(true),
         });
-        let bridge = Bridge::with_room(&wait)?;
-        Ok(Self { wait, bridge })
+        // A child that is forked meanwhile must not find the list of bridges locked.
+        let bridge = fork::without_fork(|| Bridge::with_room(&wait))?;
+        Ok(Self { wait, bridge, maker: fork::incarnation() })
     }
 
     /// Takes the descriptor down until the thing is ready again: at once if it still is. Never
-    /// blocks.
+    /// blocks. Does nothing in a forked child.
     pub fn rearm(&self) {
+        if self.is_inherited() {
+            return;
+        }
         let _ = self.wait.flag.clear();
         // ORDERING: release side of the swap in `Bridge::raise`; only the bridge looks.
         self.wait.is_armed.store(true, Release);
@@ -107,8 +113,19 @@ impl WaitFd {
     }
 }
 
+impl WaitFd {
+    /// Whether this is a forked copy, whose bridge is the parent's, perhaps caught with its list
+    /// locked.
+    fn is_inherited(&self) -> bool {
+        self.maker != fork::incarnation()
+    }
+}
+
 impl Drop for WaitFd {
     fn drop(&mut self) {
+        if self.is_inherited() {
+            return;
+        }
         self.bridge.waits.lock().retain(|wait| !Arc::ptr_eq(wait, &self.wait));
         self.bridge.change();
     }
@@ -158,7 +175,11 @@ impl Bridge {
         let bridge = Arc::clone(self);
         let thread = thread::Builder::new().name("crossproc-bridge".to_owned());
         // Signals are the business of the program's own threads.
-        process::without_signals(|| thread.spawn(move || bridge.run())).map(drop)
+        let run = move || {
+            let _end = End(Arc::clone(&bridge));
+            bridge.run();
+        };
+        process::without_signals(|| thread.spawn(run)).map(drop)
     }
 
     fn change(&self) {
@@ -167,7 +188,7 @@ impl Bridge {
         futex::wake(&self.changes, 1);
     }
 
-    fn run(self: Arc<Self>) {
+    fn run(self: &Arc<Self>) {
         while !self.is_over() {
             // ORDERING: acquire side of `change`; read before what it tells of.
             let change = Change { of: &self.changes, seen: self.changes.load(Acquire) };
@@ -186,12 +207,25 @@ impl Bridge {
 
     /// Whether nothing is left to be waited for; then no more will come, either.
     fn is_over(self: &Arc<Self>) -> bool {
-        let mut bridges = BRIDGES.lock();
-        let is_over = self.waits.lock().is_empty();
-        if is_over {
-            bridges.all.retain(|bridge| !Arc::ptr_eq(bridge, self));
-        }
-        is_over
+        fork::without_fork(|| {
+            let mut bridges = BRIDGES.lock();
+            let is_over = self.waits.lock().is_empty();
+            if is_over {
+                bridges.all.retain(|bridge| !Arc::ptr_eq(bridge, self));
+            }
+            is_over
+        })
+    }
+}
+
+/// Takes a bridge out of the list when its thread ends, also by a panic of what it looked at.
+struct End(Arc<Bridge>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        fork::without_fork(|| {
+            BRIDGES.lock().all.retain(|bridge| !Arc::ptr_eq(bridge, &self.0));
+        });
     }
 }
 

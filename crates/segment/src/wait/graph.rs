@@ -156,19 +156,23 @@ fn rings(segments: &[&Segment]) -> Vec<Cycle> {
         Owner::Process { .. } => None,
     };
     let mut found = Vec::new();
-    for begin in graph.keys() {
-        let mut ring = vec![*begin];
-        // No ring is longer than the graph, and each is found from its least node.
-        while let Some(node) = ring.last().and_then(next).filter(|_| ring.len() <= graph.len()) {
-            if node == *begin {
-                let waiters = ring.iter().filter_map(|node| graph.get(node).cloned());
-                found.push(Cycle(waiters.collect()));
-                break;
-            }
-            if node < *begin {
-                break;
-            }
-            ring.push(node);
+    // By which walk a node was reached first, so that each is passed once.
+    let mut walks: HashMap<Node, usize> = HashMap::new();
+    for (walk, begin) in graph.keys().enumerate() {
+        let mut path = Vec::new();
+        let mut at = Some(*begin);
+        while let Some(node) = at.filter(|node| !walks.contains_key(node)) {
+            walks.insert(node, walk);
+            path.push(node);
+            at = next(&node);
+        }
+        let closed = at.filter(|node| walks.get(node) == Some(&walk));
+        let first = closed.and_then(|node| path.iter().position(|other| *other == node));
+        // A ring of one is a thread that has just got what its record still says it waits for.
+        if let Some(ring) = first.map(|first| &path[first..]).filter(|ring| ring.len() > 1) {
+            let least = (0..ring.len()).min_by_key(|&at| ring[at]).unwrap_or(0);
+            let nodes = ring[least..].iter().chain(&ring[..least]);
+            found.push(Cycle(nodes.filter_map(|node| graph.get(node).cloned()).collect()));
         }
     }
     found

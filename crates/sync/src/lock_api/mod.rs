@@ -11,12 +11,22 @@ use crate::error::{LockFailure, Recover};
 
 /// Holds on without a guard; `false` if the lock stays another's.
 fn held<G>(result: impl Recover<G>) -> bool {
-    match result.or_recover(|_| ()) {
-        Ok(guard) => {
-            core::mem::forget(guard);
-            true
-        }
+    match attempt(result) {
+        Ok(()) => true,
         Err(LockFailure::WouldBlock | LockFailure::Timeout) => false,
         Err(failure) => panic!("{failure}"),
     }
+}
+
+/// As [`held`]; `false` also if the lock is the calling thread's already.
+fn tried<G>(result: impl Recover<G>) -> bool {
+    match attempt(result) {
+        Ok(()) => true,
+        Err(LockFailure::WouldBlock | LockFailure::Deadlock) => false,
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+fn attempt<G>(result: impl Recover<G>) -> Result<(), LockFailure> {
+    result.or_recover(|_| ()).map(core::mem::forget)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use lock_api::{GuardNoSend, RawMutex, RawMutexTimed};
 
-use super::held;
+use super::{held, tried};
 use crate::acquire;
 use crate::lock::Lock;
 
@@ -71,13 +71,15 @@ unsafe impl RawMutex for RawLock {
     }
 
     fn try_lock(&self) -> bool {
-        held(self.get().try_lock())
+        tried(self.get().try_lock())
     }
 
     unsafe fn unlock(&self) {
         let lock = self.get();
-        // A forked child's copy of a guard finds the lock not its own, and leaves it.
-        let _ = acquire::release(lock.raw(), lock.me().holder(lock.segment()), false);
+        // Not so in a forked child, whose copy of a guard must leave the parent's lock alone.
+        if acquire::is_held_here(lock.raw(), lock.me()) {
+            let _ = acquire::release(lock.raw(), lock.me().holder(lock.segment()), false);
+        }
     }
 
     fn is_locked(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use lock_api::{GuardNoSend, RawRwLockRecursive, RawRwLockRecursiveTimed, RawRwLockTimed};
 
-use super::held;
+use super::{held, tried};
 use crate::rwlock;
 
 /// A [`RwLock`](rwlock::RwLock) of processes behind the interface of the `lock_api` crate.
@@ -65,11 +65,11 @@ unsafe impl ::lock_api::RawRwLock for RawRwLock {
     }
 
     fn try_lock_shared(&self) -> bool {
-        held(self.get().try_read())
+        tried(self.get().try_read())
     }
 
     unsafe fn unlock_shared(&self) {
-        // A forked child's copy of a guard finds the lock not its own, and leaves it.
+        // A forked child's copy of a guard finds the lock not its own.
         let _ = self.get().unlock_read();
     }
 
@@ -78,7 +78,7 @@ unsafe impl ::lock_api::RawRwLock for RawRwLock {
     }
 
     fn try_lock_exclusive(&self) -> bool {
-        held(self.get().try_write())
+        tried(self.get().try_write())
     }
 
     unsafe fn unlock_exclusive(&self) {
@@ -124,7 +124,7 @@ unsafe impl RawRwLockRecursive for RawRwLock {
     }
 
     fn try_lock_shared_recursive(&self) -> bool {
-        held(self.get().try_read())
+        tried(self.get().try_read())
     }
 }
 

@@ -14,7 +14,12 @@ impl RwLock {
 
     /// Ends the write of the calling thread.
     pub(crate) fn unlock_write(&self) -> Result<(), NotHeld> {
-        self.leave_writer(self.me(), News::Released)
+        let me = self.me();
+        // Before anything is changed: the writer may be this process's parent.
+        if !self.raw().is_held_by(me) {
+            return Err(NotHeld);
+        }
+        self.leave_writer(me, News::Released)
     }
 
     /// Whether there is a writer, and whether there is anybody: a snapshot.

@@ -10,7 +10,8 @@ use super::raw::{PlaceWord, Word};
 
 /// That a [`RwLock`] can be read, to be waited for with `wait_any`: made by [`RwLock::readable`].
 ///
-/// Ready when there is no writer, or a dead one. A writer that leaves wakes the waiter. Whether a
+/// Ready when there is no writer, or a dead one, or when the calling thread has the lock already. A
+/// writer that leaves wakes the waiter. Whether a
 /// place in the row is free is not looked at.
 #[derive(Clone)]
 pub struct Readable(RwLock);
@@ -55,20 +56,28 @@ impl RwLock {
         Writable(self.clone())
     }
 
-    /// Whether no living writer is in the way of the calling thread; also if that is this thread,
-    /// which would be refused at once.
+    /// Whether the calling thread reads or writes: a further call comes back at once, if only to
+    /// refuse.
+    fn is_mine(&self) -> bool {
+        let me = self.me();
+        self.raw().is_held_by(me) || self.row().iter().any(|place| place.is_held_by(me))
+    }
+
+    /// Whether no living writer is in the way; also where the word is none that a writer leaves.
     fn has_no_writer(&self, look: wait::Look) -> bool {
-        match self.raw().word().owner() {
-            None => true,
-            Some(_) if self.raw().is_held_by(self.me()) => true,
-            Some(owner) => look == wait::Look::Repair && !self.segment().alive(owner),
+        let word = self.raw().word();
+        match word.owner() {
+            Some(owner) if word.is_valid() => {
+                look == wait::Look::Repair && !self.segment().alive(owner)
+            }
+            _ => true,
         }
     }
 }
 
 impl Waitable for Readable {
     fn is_ready(&self, look: wait::Look) -> bool {
-        self.0.has_no_writer(look)
+        self.0.has_no_writer(look) || self.0.is_mine()
     }
 
     fn source(&self) -> Source<'_> {
@@ -82,8 +91,9 @@ impl Waitable for Writable {
         let is_dead = |word: PlaceWord| {
             look == wait::Look::Repair && word.owner().is_some_and(|id| !lock.segment().alive(id))
         };
+        let passes = |word: PlaceWord| word.lets_pass() || !word.is_valid() || is_dead(word);
         let mut words = lock.row().iter().map(|place| place.word());
-        lock.has_no_writer(look) && words.all(|word| word.lets_pass() || is_dead(word))
+        (lock.has_no_writer(look) && words.all(passes)) || lock.is_mine()
     }
 
     fn source(&self) -> Source<'_> {

@@ -234,7 +234,8 @@ impl<K: Kind> Core<K> {
 
     /// Whether a permit is there; with [`Look::Repair`] those of the dead come back first.
     pub(super) fn is_ready(&self, look: Look) -> bool {
-        self.available() > 0 || (look == Look::Repair && self.repair() > 0)
+        let is_corrupt = || self.raw().settled().is_err();
+        self.available() > 0 || (look == Look::Repair && (self.repair() > 0 || is_corrupt()))
     }
 
     pub(super) fn source(&self) -> Source<'_> {
