@@ -1,6 +1,6 @@
 //! What the members of a cast write down: memory shared by fork, apart from everything under test.
 //!
-//! Layout, in words of 64 bits: a head ([`STAGE`], the first fault), then 64 words for each part,
+//! Layout, in words of 64 bits: a head (`STAGE`, the first fault), then 64 words for each part,
 //! then words of the arena's own. A member that is killed leaves what it has stored; the director
 //! reads the words of a part after it has reaped the process, which orders the two. Words that two
 //! living processes look at are stored with Release and loaded with Acquire.
