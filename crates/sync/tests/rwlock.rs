@@ -311,6 +311,42 @@ fn a_writer_goes_on_reading_though_readers_that_wait_have_all_places() {
 }
 
 #[test]
+fn a_writer_goes_on_reading_though_readers_queue_for_the_one_place() {
+    let lock = RwLock::with_readers(1).unwrap();
+    for _ in 0..20 {
+        let writing = lock.write().unwrap();
+        thread::scope(|scope| {
+            let readers = [(); 4].map(|()| scope.spawn(|| read(&lock).is_ok()));
+            // One has the place; the others wait for it, and so does the writer soon.
+            until_shown(&lock, "asking: 1");
+            drop(writing.downgrade().unwrap());
+            for reader in readers {
+                assert!(reader.join().unwrap());
+            }
+        });
+    }
+}
+
+#[test]
+fn a_reader_that_writes_is_refused_though_another_reads_before_it() {
+    let lock = RwLock::with_readers(2).unwrap();
+    let lock = &lock;
+    thread::scope(|scope| {
+        let (enough, until) = std::sync::mpsc::channel::<()>();
+        scope.spawn(move || {
+            let _reading = lock.read().unwrap();
+            // Ends when the other side is dropped.
+            let _ = until.recv();
+        });
+        until_shown(lock, "reading: 1");
+        let _mine = lock.read().unwrap();
+        assert!(matches!(lock.write(), Err(LockError::Deadlock)));
+        assert!(matches!(lock.write_timeout(SHORT), Err(TryLockError::Deadlock)));
+        drop(enough);
+    });
+}
+
+#[test]
 fn one_reader_more_than_there_are_places_waits() {
     let lock = RwLock::with_readers(2).unwrap();
     let lock = &lock;

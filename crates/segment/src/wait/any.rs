@@ -200,8 +200,8 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
             debts.pay();
             return Ok(found);
         }
-        // Announced again, and nothing is there: the wakes that came last were used up by others.
-        debts.forget();
+        // Nothing is there: the wakes that came last were used up by others.
+        debts.settle(&announced);
         let words: Option<Vec<_>> = announced.iter().map(Announced::word).collect();
         let rest = match words {
             Some(words) => Sleeper::sleep_any(&mut sleepers, &words, is_foreign, deadline),
@@ -300,8 +300,16 @@ impl Debts<'_> {
         }
     }
 
-    fn forget(&mut self) {
-        self.0.clear();
+    /// Forgets the wakes, as this thread is announced again where they came. Where it is not (a
+    /// source now has another word) another sleeper gets them.
+    fn settle(&mut self, announced: &[Announced<'_>]) {
+        for debt in self.0.drain(..) {
+            let Debt::On(word) = debt else { continue };
+            let is_announced = |one: &Announced<'_>| matches!(one, Announced::On(other, Some(_)) if core::ptr::eq(*other, word));
+            if !announced.iter().any(is_announced) {
+                futex::wake(word, 1);
+            }
+        }
     }
 }
 

@@ -203,6 +203,8 @@ impl RwLock {
             Look::Corrupt => return self.abandon(place, me),
             Look::Held(_) => {}
         }
+        // The writer may be waiting for a place, to become a reader: it lets in who asks.
+        self.full_no_more();
         let mut looks = 0;
         let spun = self.shared.spin().until(|| {
             looks += 1;
@@ -329,14 +331,27 @@ impl RwLock {
         let hint = hint(me, self.row().len());
         let at = match self.try_place(me, hint, wait::Look::Quick) {
             Some(found) => found?,
-            None => {
-                self.raw().grant(self.row(), wake);
-                self.find_place(me, hint, Patience::Until(None))?
-            }
+            None => self.place_among_askers(me, hint)?,
         };
         let place = &self.row()[at];
         place.settle(me);
         Ok(place)
+    }
+
+    /// Lets those in who ask, until one of them has left a place. Others may be faster to get it and
+    /// ask in turn: they too are let in, as nobody else would do it.
+    #[cold]
+    fn place_among_askers(&self, me: Holder, hint: usize) -> Result<usize, LockFailure> {
+        let attempt = |look| {
+            let found = self.try_place(me, hint, look);
+            if found.is_none() {
+                self.raw().grant(self.row(), wake);
+            }
+            found
+        };
+        let spin = self.shared.spin();
+        wait::block_on(self.segment(), self.raw().full(), spin, None, attempt)
+            .unwrap_or(Err(LockFailure::Timeout))
     }
 }
 

@@ -101,7 +101,10 @@ impl RwLock {
         news: News,
         deadline: Option<Deadline>,
     ) -> Result<News, LockFailure> {
-        let drained = self.row().iter().try_for_each(|place| self.pass(place, me, deadline));
+        // First, as it may be another reader that would be waited for before this thread itself.
+        let drained = self
+            .refuse_reader(me)
+            .and_then(|()| self.row().iter().try_for_each(|place| self.pass(place, deadline)));
         self.writer_if(drained, me, news)
     }
 
@@ -122,17 +125,9 @@ impl RwLock {
     }
 
     /// Waits until `place` lets a writer pass.
-    fn pass(
-        &self,
-        place: &Place,
-        me: Holder,
-        deadline: Option<Deadline>,
-    ) -> Result<(), LockFailure> {
+    fn pass(&self, place: &Place, deadline: Option<Deadline>) -> Result<(), LockFailure> {
         if place.word().lets_pass() {
             return Ok(());
-        }
-        if place.is_held_by(me) {
-            return Err(LockFailure::Deadlock);
         }
         let passes = || place.word().lets_pass().then_some(());
         if self.shared.spin().until(passes).is_some() {
