@@ -30,6 +30,20 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
+/// Whether a process lives, and has not begun to die: on its way out it loses its memory, and with
+/// it what it holds, before its state letter says so.
+#[must_use]
+pub fn is_whole(pid: u32) -> bool {
+    /// `PF_EXITING`, in the ninth field.
+    const EXITING: u64 = 4;
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let Some((_, fields)) = stat.rsplit_once(')') else { return false };
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next();
+    let flags = fields.nth(5).and_then(|flags| flags.parse().ok());
+    !matches!(state, Some("Z" | "X") | None) && flags.is_some_and(|flags: u64| flags & EXITING == 0)
+}
+
 /// Waits until the main thread of a process sleeps in the kernel.
 pub fn until_asleep(pid: u32) {
     until("it sleeps", || state(pid) == Some('S'));

@@ -39,8 +39,8 @@
 //! # Operations
 //!
 //! Arrive ([`Barrier::arrive`]): load `state`; gathering in `g`: CAS a place that is not inside to
-//! (`g + 1`, inside, own id): the commit. A place outside that bears `g + 1` already says that `g`
-//! is over: load again.
+//! (`g + 1`, inside, own id): the commit. A place outside that bears `g + 1` already, or more, says
+//! that `g` is over: load again.
 //!
 //! Complete ([`Barrier::complete`]), by whoever finds that all have arrived, which is the last one,
 //! or anybody after a slice if that one was killed: CAS `state` from gathering in `g` to gathering in
@@ -84,7 +84,9 @@
 //! # Limits
 //!
 //! A look for the dead asks after each party, some 0.5 to 5 us each, when a slice ends or any member
-//! of the segment dies. A place that nobody uses for 2^31 resets is taken for corrupt.
+//! of the segment dies. A place that nobody uses for 2^30 resets is taken for corrupt. An arriver that
+//! stops between its look at a free place and its CAS, while that place is had by one who passes and
+//! dies, and is freed by a reset with the very stamp that it had, passes alone.
 
 mod word;
 
@@ -296,6 +298,7 @@ impl Barrier {
                         fence(SeqCst);
                         return Arrive::In(Arrival { generation, place, id: me });
                     }
+                    state = self.state();
                 }
             }
         }
@@ -466,6 +469,11 @@ fn next(generation: u32) -> State {
     State::new(generation.wrapping_add(1), Phase::Gathering)
 }
 
+/// Whether the place of `seat` has been had for the generation before `stamp`, or for a later one.
+fn has_reached(seat: Seat, stamp: u32) -> bool {
+    seat.stamp().wrapping_sub(stamp) < 1 << 31
+}
+
 /// Where to arrive.
 enum Choice {
     At(usize, Seat),
@@ -481,7 +489,7 @@ fn choose(row: &[Place], me: MemberId, hint: u32, stamp: u32) -> Choice {
     let hint = usize::try_from(hint).unwrap_or(usize::MAX);
     if let Some(seat) = row.get(hint).map(Place::seat) {
         let mine = seat.id() == Some(me) && !seat.is_inside() && seat.is_valid();
-        if mine && seat.stamp() != stamp {
+        if mine && !has_reached(seat, stamp) {
             return Choice::At(hint, seat);
         }
     }
@@ -494,7 +502,7 @@ fn choose(row: &[Place], me: MemberId, hint: u32, stamp: u32) -> Choice {
         if seat.is_inside() {
             continue;
         }
-        if seat.stamp() == stamp {
+        if has_reached(seat, stamp) {
             return Choice::Over;
         }
         match seat.id() {

@@ -103,12 +103,10 @@ pub(super) fn enter(member: &Member<'_>, parts: usize, most: usize) -> Result<()
     if first.len() <= most {
         return Ok(());
     }
-    // Whoever made the same entry in a second look was inside at its beginning; save for the dead.
+    // Whoever made the same entry in a second look was inside at its beginning; save for the dead
+    // and the dying.
     let second = look();
-    let alive = |word: u64| {
-        let state = u32::try_from(word >> 32).ok().and_then(outside::state);
-        state.is_some_and(|state| !"ZX".contains(state))
-    };
+    let alive = |word: u64| u32::try_from(word >> 32).is_ok_and(outside::is_whole);
     let stayed = first.iter().filter(|seen| second.contains(seen) && alive(seen.1));
     let stayed: Vec<usize> = stayed.map(|seen| seen.0).collect();
     if stayed.len() <= most {
