@@ -37,7 +37,9 @@ unsafe impl Words for Place {
 /// never comes. It stays broken until [`reset`](Self::reset). A participant is a process that waits,
 /// or has waited once and has a handle left, or has [enrolled](Self::enrol). One that drops its last
 /// handle, or [leaves](Self::leave), is none any more; its place is free for another. A process that ends
-/// with its handle undropped (as by `exit`) has died. Waiters notice a death within about 0.1 s
+/// with its handle undropped (as by `exit`) has died. A handle that was opened or received by itself
+/// counts by itself: dropping its last clone leaves for the whole process, so a process keeps one
+/// and clones it. Waiters notice a death within about 0.1 s
 /// after the kernel has let the process go; a participant that is stopped is waited for.
 ///
 /// A handle is cheap to clone, and goes to other processes as an argument or in a message.
