@@ -238,9 +238,10 @@ fn a_name_or_variable_that_cannot_be_passed_on_is_refused() {
 /// Whether a process ignores all signals of `mask`; it may ignore more, as those that its parent's
 /// shell had it ignore.
 fn ignores(pid: u32, mask: u64) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-    u64::from_str_radix(ignored.trim(), 16).unwrap() & mask == mask
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.expect("a line of the kernel's");
+    u64::from_str_radix(ignored.trim(), 16).expect("a mask") & mask == mask
 }
 
 #[test]
