@@ -84,7 +84,7 @@ fn each_mismatch_has_its_own_error() {
         Segment::open(&name.0).unwrap_err()
     };
     assert!(matches!(spoiled(0, b"ELF"), Error::Magic { .. }));
-    assert!(matches!(spoiled(8, &[9]), Error::Version { expected: 1, found: 9, .. }));
+    assert!(matches!(spoiled(8, &[9]), Error::Version { expected: 2, found: 9, .. }));
     assert!(matches!(spoiled(12, &[0]), Error::Corrupt { .. }));
     assert!(matches!(spoiled(32, &[1]), Error::Size { .. }));
     assert!(matches!(spoiled(40, &[99]), Error::Corrupt { .. }));
