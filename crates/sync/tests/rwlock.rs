@@ -186,7 +186,7 @@ fn a_thread_reads_again_while_a_writer_waits_for_it() {
     let outer = lock.read().unwrap();
     thread::scope(|scope| {
         let writer = scope.spawn(|| write(&lock).is_ok());
-        until_shown(&lock, "writer");
+        until_shown(&lock, "state: writer");
         // Nobody else comes in, and this thread does, in every form.
         assert!(!reads_elsewhere(&lock));
         let inner = [lock.read().unwrap(), lock.try_read().unwrap(), read(&lock).unwrap()];
@@ -206,7 +206,7 @@ fn a_thread_that_reads_and_wants_to_write_is_told_at_once() {
     assert!(matches!(lock.write_timeout(LONG), Err(TryLockError::Deadlock)));
     thread::scope(|scope| {
         let writer = scope.spawn(|| write(&lock).is_ok());
-        until_shown(&lock, "writer");
+        until_shown(&lock, "state: writer");
         assert!(matches!(lock.write(), Err(LockError::Deadlock)));
         drop(reading);
         assert!(writer.join().unwrap());
