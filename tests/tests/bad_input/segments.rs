@@ -67,7 +67,7 @@ fn another_version_names_both_and_says_what_to_do() {
         leaves_nothing(|| {
             let error = spoiled(8, &77u32.to_ne_bytes());
             assert!(matches!(error, Error::Version { expected: 2, found: 77, .. }), "{error}");
-            says(&error, &["format 77", "format 1", "the same crossproc version", "remove"]);
+            says(&error, &["format 77", "format 2", "the same crossproc version", "remove"]);
         });
     });
 }
