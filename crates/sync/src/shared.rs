@@ -160,10 +160,10 @@ impl<W: Words> Shared<W> {
         self.object.name()
     }
 
-    /// Whether this process has no other clone of the handle: a snapshot.
+    /// Where in the segment the words lie: the same for every handle to them.
     #[must_use]
-    pub fn is_last(&self) -> bool {
-        self.object.is_last()
+    pub fn offset(&self) -> u64 {
+        self.object.offset_of(self.words)
     }
 
     /// Keeps this process a member of the segment until it ends, if this is the last handle: for

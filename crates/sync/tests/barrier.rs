@@ -62,6 +62,13 @@ fn child() {
             world.ready();
             world.sleep_on();
         }
+        // The same, after another handle came and went.
+        "enrol, open again" => {
+            barrier.enrol().unwrap();
+            drop(Barrier::open(&world.segment, NAME).unwrap());
+            world.ready();
+            world.sleep_on();
+        }
         // Passes once, and is elsewhere then.
         "once" => {
             world.ready();
@@ -328,6 +335,15 @@ fn a_wait_within_the_action_is_a_deadlock() {
     let barrier = Barrier::new(1).unwrap();
     barrier.wait_with(|| assert_eq!(barrier.wait(), Err(BarrierError::Deadlock))).unwrap();
     assert!(barrier.wait().is_ok());
+}
+
+#[test]
+fn a_process_takes_part_while_it_has_any_handle_left() {
+    let (world, barrier) = world_of(2);
+    let party = world.child("enrol, open again");
+    let other = other_member(&world);
+    party.kill();
+    assert_eq!(wait(&barrier), broken(BreakCause::Died, other));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::BarrierError;
+use super::handles;
 use super::raw::{self, Enrol, Phase, Place};
 use super::wait::{BarrierWait, Caller};
 use crate::shared::{Shared, Words};
@@ -37,9 +38,7 @@ unsafe impl Words for Place {
 /// never comes. It stays broken until [`reset`](Self::reset). A participant is a process that waits,
 /// or has waited once and has a handle left, or has [enrolled](Self::enrol). One that drops its last
 /// handle, or [leaves](Self::leave), is none any more; its place is free for another. A process that ends
-/// with its handle undropped (as by `exit`) has died. A handle that was opened or received by itself
-/// counts by itself: dropping its last clone leaves for the whole process, so a process keeps one
-/// and clones it. Waiters notice a death within about 0.1 s
+/// with its handle undropped (as by `exit`) has died. Waiters notice a death within about 0.1 s
 /// after the kernel has let the process go; a participant that is stopped is waited for.
 ///
 /// A handle is cheap to clone, and goes to other processes as an argument or in a message.
@@ -194,7 +193,12 @@ impl Barrier {
             let what = shared.name().unwrap_or("the barrier of a received handle").to_owned();
             return Err(Error::Corrupt { what, why: "its parties do not fit into its memory" });
         };
-        Ok(Self { shared, parties, hint: AtomicU32::new(u32::MAX) })
+        Ok(Self::counted(shared, parties))
+    }
+
+    fn counted(shared: Shared<raw::Barrier>, parties: usize) -> Self {
+        handles::add((shared.segment().identity(), shared.offset()));
+        Self { shared, parties, hint: AtomicU32::new(u32::MAX) }
     }
 
     /// Waits until as many threads wait as the barrier has parties.
@@ -497,17 +501,15 @@ fn plan(segment: &Segment, parties: usize) -> Result<(usize, impl FnOnce(&raw::B
 
 impl Clone for Barrier {
     fn clone(&self) -> Self {
-        let (shared, parties) = (self.shared.clone(), self.parties);
-        Self { shared, parties, hint: AtomicU32::new(u32::MAX) }
+        Self::counted(self.shared.clone(), self.parties)
     }
 }
 
 impl Drop for Barrier {
     /// With the last handle this process is no participant any more.
     fn drop(&mut self) {
-        if self.shared.is_last() {
-            self.leave();
-        }
+        let barrier = (self.shared.segment().identity(), self.shared.offset());
+        handles::remove(barrier, || self.leave());
     }
 }
 

@@ -4,6 +4,8 @@
 mod error;
 #[cfg(not(crossproc_loom))]
 mod handle;
+#[cfg(not(crossproc_loom))]
+mod handles;
 #[doc(hidden)]
 pub mod raw;
 #[cfg(not(crossproc_loom))]

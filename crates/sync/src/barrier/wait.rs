@@ -92,6 +92,10 @@ impl Caller<'_> {
         deadline: impl FnOnce() -> Option<Deadline>,
         action: Option<impl FnOnce()>,
     ) -> Result<BarrierWait, BarrierError> {
+        // In its own action it would wait for itself, or after a reset in the next generation but one.
+        if self.barrier.is_acting(self.me) {
+            return Err(BarrierError::Deadlock);
+        }
         match self.arrive() {
             Some(arrived) => self.pass(arrived?, deadline, action),
             None => {
@@ -109,7 +113,6 @@ impl Caller<'_> {
                 self.hint.store(arrival.hint(), Relaxed);
                 Some(Ok(arrival))
             }
-            Arrive::NoRoom if self.barrier.is_acting(self.me) => Some(Err(BarrierError::Deadlock)),
             Arrive::NoRoom => None,
             Arrive::Broken(why, id) => Some(Err(broken(why, id))),
             Arrive::Corrupt => Some(Err(BarrierError::Corrupt)),
@@ -258,7 +261,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn abort(&self) -> Result<(), BarrierError> {
-        loop {
+        for _ in 0..ROUNDS {
             let state = self.barrier.state();
             match state.phase() {
                 None => return Err(BarrierError::Corrupt),
@@ -267,6 +270,8 @@ impl Caller<'_> {
                 Some(_) => {}
             }
         }
+        // As in `give_up`.
+        Err(BarrierError::Corrupt)
     }
 
     pub(super) fn reset(&self) -> Result<(), BarrierError> {
