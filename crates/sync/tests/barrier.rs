@@ -16,6 +16,7 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crossproc_segment::{Error, MemberId, Segment, Shape, transit};
+use crossproc_sync::barrier::raw;
 use crossproc_sync::{Barrier, BarrierError, BarrierWait, BreakCause, Deadline};
 
 use party::{LONG, STOP, World};
@@ -578,4 +579,25 @@ fn debug_tells_the_state() {
     barrier.abort().unwrap();
     let shown = format!("{barrier:?}");
     assert!(shown.contains(&format!("broken in 0: Aborted, {:?}", segment.me())), "{shown}");
+}
+
+/// One that stood still between its look at a place and its CAS must find the place changed for good
+/// once the generation is over.
+#[test]
+fn no_place_becomes_again_what_it_was_before_a_generation_passed() {
+    let [one, two] = [1, 2].map(|id| MemberId::new(id).unwrap());
+    let (barrier, row) = (raw::Barrier::new(2), [raw::Place::default(), raw::Place::default()]);
+    let seen = row.each_ref().map(raw::Place::seat);
+    let arrivals = [one, two].map(|id| match barrier.arrive(&row, id, u32::MAX) {
+        raw::Arrive::In(arrival) => arrival,
+        other => panic!("{other:?}"),
+    });
+    assert!(barrier.complete(arrivals[1], None));
+    assert!(arrivals.iter().all(|arrival| barrier.leave(&row, *arrival)));
+    assert!(barrier.reset(&row, two, |id| id != one).unwrap());
+    for (place, seen) in row.iter().zip(seen) {
+        assert_ne!(place.seat(), seen);
+    }
+    // The dead one's place is free all the same.
+    assert_eq!(raw::Barrier::participants(&row).collect::<Vec<_>>(), [two]);
 }

@@ -160,6 +160,8 @@ impl Shared {
         let dead = match state.phase().unwrap() {
             Phase::Gathering => Barrier::participants(&self.row).find(is_dead),
             Phase::Acting(id) => Some(id).filter(is_dead),
+            Phase::Resetting(id) if is_dead(&id) => return self.reset(me.id().get()),
+            Phase::Resetting(_) => None,
             Phase::Broken(..) => None,
         };
         if let Some(dead) = dead {
@@ -168,8 +170,9 @@ impl Shared {
         }
     }
 
-    fn reset(&self) {
-        if self.barrier.reset(&self.row, |id| self.alive(id)).unwrap() {
+    fn reset(&self, me: u32) {
+        let me = MemberId::new(me).unwrap();
+        if self.barrier.reset(&self.row, me, |id| id == me || self.alive(id)).unwrap() {
             self.wake_all();
         }
     }
@@ -341,11 +344,11 @@ fn one_who_looks_after_a_reset_knows_what_became_of_its_generation() {
     model(Some(2), || {
         let shared = Shared::new(2);
         let waiting = spawn(&shared, |s| s.wait(holder(1, 1), false, Patience::Long));
-        let resetting = spawn(&shared, |s| s.reset());
+        let resetting = spawn(&shared, |s| s.reset(2));
         // Breaks it, unless the other is there.
         let mine = shared.wait(holder(2, 1), false, Patience::None);
         resetting.join().unwrap();
-        shared.reset();
+        shared.reset(3);
         // It has slept through a reset or two, or comes only now.
         let state = shared.barrier.state();
         assert!(shared.barrier.break_up(state, Why::Aborted, holder(3, 1).id()));
@@ -389,7 +392,7 @@ fn participant_stops(steps: usize, acts: bool) {
         if got.passed() {
             assert_eq!(shared.wait(me, false, Patience::Long), Got::Broken(Why::Died, 1));
         }
-        shared.reset();
+        shared.reset(3);
         assert_eq!(Barrier::participants(&shared.row).collect::<Vec<_>>(), [me.id()]);
     });
 }
@@ -424,10 +427,10 @@ fn two_resets_at_once_free_the_place_of_the_dead() {
         let _ = shared.barrier.arrive(&shared.row, dead.id(), 0);
         shared.die(1);
         let other = spawn(&shared, |s| {
-            s.reset();
+            s.reset(2);
             s.wait(holder(2, 1), false, Patience::None)
         });
-        shared.reset();
+        shared.reset(3);
         let mine = shared.wait(holder(3, 1), false, Patience::None);
         assert_eq!(mine.passed(), other.join().unwrap().passed(), "{mine:?}");
         assert!(Barrier::participants(&shared.row).all(|id| id != dead.id()));

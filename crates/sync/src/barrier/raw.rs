@@ -23,6 +23,7 @@
 //! - *gathering*: not all have arrived, or nobody has noticed.
 //! - *acting*, `id`: all have arrived; a thread of `id` runs the action, nobody is let go.
 //! - *broken*, why and `id`: nobody passes `g`. Only a reset leads out of it.
+//! - *resetting*, `id`: a thread of `id` takes the places of the dead; nobody arrives or completes.
 //!
 //! Of a place:
 //!
@@ -40,19 +41,23 @@
 //!
 //! Arrive ([`Barrier::arrive`]): load `state`; gathering in `g`: CAS a place that is not inside to
 //! (`g + 1`, inside, own id): the commit. A place outside that bears `g + 1` already, or more, says
-//! that `g` is over: load again.
+//! that `g` is over: load again. No stamp ever falls, so an arrival for a `g` that is over, however
+//! late, gets no place: the completion of `g` has left each of them with `g + 1` at least.
 //!
 //! Complete ([`Barrier::complete`]), by whoever finds that all have arrived, which is the last one,
 //! or anybody after a slice if that one was killed: CAS `state` from gathering in `g` to gathering in
 //! `g + 1`, or to acting, and after the action to gathering in `g + 1`: the commit. Wake `passed`.
 //!
-//! Break ([`Barrier::break_up`]): CAS the exact `state`, gathering or acting, to broken: the commit.
+//! Break ([`Barrier::break_up`]): CAS the exact `state`, unless broken, to broken: the commit.
 //! Wake `passed` and `room`.
 //!
 //! Leave ([`Barrier::leave`]), when the state has moved: CAS the place to outside. Wake `room`.
 //!
-//! Reset ([`Barrier::reset`]): CAS each place of a dead member to free, with `stamp - 1`; then CAS
-//! `state` to gathering in `g + 2`: the commit. Wake `passed` and `room`.
+//! Reset ([`Barrier::reset`]): unless it is broken, CAS `state` to resetting, so that `g` cannot
+//! complete any more: the commit. CAS each place of a dead member to free, with the same stamp, but
+//! for those beyond `g + 1`, which say that another was faster; then CAS `state` to gathering in
+//! `g + 2`, which is the commit where it was broken. Wake `passed` and `room`. A reset that finds
+//! another under way does all that is left.
 //!
 //! Enrol and withdraw: CAS a place from free to outside, and back.
 //!
@@ -78,15 +83,15 @@
 //! | acting                              | acting, dead id              | a waiter's slice: broken    |
 //! | after completing or breaking, before the wake | sleepers, a place inside | their look, kicked by the death |
 //! | leaving, before / after its CAS     | place inside / outside, dead | the next generation: broken |
-//! | reset, before its commit            | some places free             | the next reset              |
+//! | reset, while resetting              | resetting, dead id; some places free | a waiter's slice, or the next reset: ends it |
+//! | reset of a broken one, before its commit | broken; some places free | the next reset              |
 //! | enrol                               | nothing, or outside, dead    | as above                    |
 //!
 //! # Limits
 //!
 //! A look for the dead asks after each party, some 0.5 to 5 us each, when a slice ends or any member
 //! of the segment dies. A place that nobody uses for 2^30 resets is taken for corrupt. An arriver that
-//! stops between its look at a free place and its CAS, while that place is had by one who passes and
-//! dies, and is freed by a reset with the very stamp that it had, passes alone.
+//! stops between its look at the state and its CAS while 2^31 generations go by can pass alone.
 
 mod word;
 
@@ -101,7 +106,8 @@ use crate::raw::Holder;
 
 pub use word::{Phase, Seat, State, Why};
 
-/// After so many places that another was faster to take, an arriver waits for room.
+/// After so many places that another was faster to take, an arriver waits for room; after so many
+/// changes of the state, one that resets takes it for written over.
 const ROUNDS: u32 = 1000;
 
 /// The words of a barrier before its row.
@@ -206,7 +212,9 @@ impl Default for Place {
 }
 
 impl Place {
-    fn seat(&self) -> Seat {
+    /// Whose the place is, and for which generation, as it is now.
+    #[must_use]
+    pub fn seat(&self) -> Seat {
         // ORDERING: acquire side of *arrival* and *leave*.
         Seat(self.word.load(Acquire))
     }
@@ -276,7 +284,7 @@ impl Barrier {
             match state.phase() {
                 None => return Arrive::Corrupt,
                 Some(Phase::Broken(why, id)) => return Arrive::Broken(why, id),
-                Some(Phase::Acting(_)) => return Arrive::NoRoom,
+                Some(Phase::Acting(_) | Phase::Resetting(_)) => return Arrive::NoRoom,
                 Some(Phase::Gathering) => {}
             }
             let generation = state.generation();
@@ -342,12 +350,12 @@ impl Barrier {
         self.actor.load(Relaxed) == me.packed()
     }
 
-    /// Breaks the generation in `seen`, gathering or acting, because of `id`. Fails if the state
+    /// Breaks the generation in `seen`, which is not broken, because of `id`. Fails if the state
     /// has moved meanwhile.
     #[must_use]
     pub fn break_up(&self, seen: State, why: Why, id: MemberId) -> bool {
         debug_assert!(
-            matches!(seen.phase(), Some(Phase::Gathering | Phase::Acting(_))),
+            !matches!(seen.phase(), None | Some(Phase::Broken(..))),
             "only an open generation can be broken"
         );
         self.replace(seen, State::new(seen.generation(), Phase::Broken(why, id)))
@@ -427,8 +435,8 @@ impl Barrier {
         row.iter().filter(|place| place.seat().has_arrived(state.generation())).count()
     }
 
-    /// Begins anew, without the dead. False if there is nothing to reset: the action is run by a
-    /// member that lives, after which the generation comes to its own end.
+    /// Begins anew, without the dead, for `me`. False if there is nothing to reset: the action is run
+    /// by a member that lives, after which the generation comes to its own end.
     ///
     /// # Errors
     ///
@@ -436,27 +444,40 @@ impl Barrier {
     pub fn reset(
         &self,
         row: &[Place],
+        me: MemberId,
         mut alive: impl FnMut(MemberId) -> bool,
     ) -> Result<bool, Corrupt> {
-        loop {
-            let seen = self.state();
+        for _ in 0..ROUNDS {
+            let mut seen = self.state();
+            let generation = seen.generation();
             match seen.phase() {
                 None => return Err(Corrupt),
                 Some(Phase::Acting(id)) if alive(id) => return Ok(false),
-                Some(_) => {}
+                Some(Phase::Gathering | Phase::Acting(_)) => {
+                    let mine = State::new(generation, Phase::Resetting(me));
+                    if !self.replace(seen, mine) {
+                        continue;
+                    }
+                    seen = mine;
+                }
+                Some(Phase::Resetting(_) | Phase::Broken(..)) => {}
             }
+            let stamp = generation.wrapping_add(1);
             for place in row {
                 let seat = place.seat();
-                if seat.id().is_some_and(|id| !alive(id)) {
+                let is_later = seat.stamp() != stamp && has_reached(seat, stamp);
+                if !is_later && seat.id().is_some_and(|id| !alive(id)) {
                     // Lost to another reset, or to one who has arrived there: as well.
-                    let _ = place.replace(seat, Seat::outside(seat.stamp().wrapping_sub(1), None));
+                    let _ = place.replace(seat, Seat::outside(seat.stamp(), None));
                 }
             }
-            let anew = State::new(seen.generation().wrapping_add(2), Phase::Gathering);
-            if self.replace(seen, anew) {
+            let anew = State::new(generation.wrapping_add(2), Phase::Gathering);
+            // Nothing but another reset leads to another generation from here.
+            if self.replace(seen, anew) || self.state().generation() != generation {
                 return Ok(true);
             }
         }
+        Err(Corrupt)
     }
 
     fn replace(&self, seen: State, new: State) -> bool {

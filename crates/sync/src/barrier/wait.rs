@@ -233,14 +233,21 @@ impl Caller<'_> {
         Turn::Fail(BarrierError::Corrupt)
     }
 
-    /// Breaks the generation in `state` if one that takes part in it has died.
+    /// Breaks the generation in `state` if one that takes part in it has died; ends a reset that was
+    /// begun by one who has.
     #[cold]
     fn look_for_dead(&self, state: State) {
         let is_dead = |id: &MemberId| *id != self.me.id() && !self.segment.alive(*id);
         let dead = match state.phase() {
             Some(Phase::Gathering) => Barrier::participants(self.row).find(is_dead),
             Some(Phase::Acting(id)) => Some(id).filter(is_dead),
-            Some(Phase::Broken(..)) | None => None,
+            Some(Phase::Resetting(id)) if is_dead(&id) => {
+                // Not broken: the reset has happened, but for what is left to do. What else is in the
+                // state is told to whoever looks next.
+                let _ = self.reset();
+                None
+            }
+            Some(Phase::Resetting(_) | Phase::Broken(..)) | None => None,
         };
         if let Some(dead) = dead {
             self.break_up(state, Why::Died, dead);
@@ -276,7 +283,7 @@ impl Caller<'_> {
 
     pub(super) fn reset(&self) -> Result<(), BarrierError> {
         let alive = |id| id == self.me.id() || self.segment.alive(id);
-        if self.barrier.reset(self.row, alive).map_err(|_| BarrierError::Corrupt)? {
+        if self.barrier.reset(self.row, self.me.id(), alive).map_err(|_| BarrierError::Corrupt)? {
             self.tell_all();
         }
         Ok(())

@@ -15,6 +15,7 @@ const DIED: u64 = 2;
 const TIMED_OUT: u64 = 3;
 const ABORTED: u64 = 4;
 const PANICKED: u64 = 5;
+const RESETTING: u64 = 6;
 
 /// Why a generation was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Phase {
     Gathering,
     /// All have arrived, and this member runs the action.
     Acting(MemberId),
+    /// This member takes the places of the dead, after which the next generation begins.
+    Resetting(MemberId),
     /// Nobody passes; because of this member.
     Broken(Why, MemberId),
 }
@@ -49,6 +52,7 @@ impl State {
         let (kind, id) = match phase {
             Phase::Gathering => (GATHERING, 0),
             Phase::Acting(id) => (ACTING, id.get()),
+            Phase::Resetting(id) => (RESETTING, id.get()),
             Phase::Broken(Why::Died, id) => (DIED, id.get()),
             Phase::Broken(Why::TimedOut, id) => (TIMED_OUT, id.get()),
             Phase::Broken(Why::Aborted, id) => (ABORTED, id.get()),
@@ -70,6 +74,7 @@ impl State {
         match ((self.0 & KIND) >> KIND_SHIFT, id) {
             (GATHERING, None) => Some(Phase::Gathering),
             (ACTING, Some(id)) => Some(Phase::Acting(id)),
+            (RESETTING, Some(id)) => Some(Phase::Resetting(id)),
             (DIED, Some(id)) => Some(Phase::Broken(Why::Died, id)),
             (TIMED_OUT, Some(id)) => Some(Phase::Broken(Why::TimedOut, id)),
             (ABORTED, Some(id)) => Some(Phase::Broken(Why::Aborted, id)),
@@ -85,6 +90,7 @@ impl fmt::Debug for State {
             None => write!(f, "corrupt {:#018x}", self.0),
             Some(Phase::Gathering) => write!(f, "gathering for {}", self.generation()),
             Some(Phase::Acting(id)) => write!(f, "{id:?} acts for {}", self.generation()),
+            Some(Phase::Resetting(id)) => write!(f, "{id:?} resets {}", self.generation()),
             Some(Phase::Broken(why, id)) => {
                 write!(f, "broken in {}: {why:?}, {id:?}", self.generation())
             }
