@@ -30,17 +30,16 @@ impl RwLock {
     /// # Examples
     ///
     /// ```
-    /// use std::time::Duration;
-    ///
     /// use crossproc_segment::wait::wait_any;
     /// use crossproc_sync::RwLock;
     ///
     /// let lock = RwLock::new()?;
     /// let (readable, writable) = (lock.readable(), lock.writable());
-    /// let reader = lock.read().unwrap();
-    /// assert_eq!(wait_any(&[&readable, &writable], None)?, [0]);
-    /// drop(reader);
     /// assert_eq!(wait_any(&[&readable, &writable], None)?, [0, 1]);
+    /// let reader = lock.read().unwrap();
+    /// let other = std::thread::spawn(move || wait_any(&[&readable, &writable], None));
+    /// assert_eq!(other.join().unwrap()?, [0]);
+    /// drop(reader);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
