@@ -105,12 +105,8 @@ pub fn wait_any(
     items: &[&dyn Waitable],
     timeout: impl Into<Option<Duration>>,
 ) -> Result<Vec<usize>, TooMany> {
-    // The clock is not read where something is ready.
-    let found = ready(items, Look::Quick);
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    wait_any_deadline(items, timeout.into().map(Deadline::after))
+    // Only then: who finds something ready never reads the clock.
+    wait_by(items, || timeout.into().map(Deadline::after))
 }
 
 /// Blocks until at least one of `items` is ready or `deadline` passes, and gives the indexes of all
@@ -143,16 +139,25 @@ pub fn wait_any_deadline(
     items: &[&dyn Waitable],
     deadline: Option<Deadline>,
 ) -> Result<Vec<usize>, TooMany> {
+    wait_by(items, || deadline)
+}
+
+/// Waits until a deadline that is made only if nothing is ready at once.
+fn wait_by(
+    items: &[&dyn Waitable],
+    deadline: impl FnOnce() -> Option<Deadline>,
+) -> Result<Vec<usize>, TooMany> {
     thread_local! {
         static SPIN: Spin = const { Spin::new() };
-    }
-    if items.is_empty() {
-        deadline.into_iter().for_each(|deadline| std::thread::sleep(deadline.remaining()));
-        return Ok(Vec::new());
     }
     let quick = || Some(ready(items, Look::Quick)).filter(|found| !found.is_empty());
     if let Some(found) = quick() {
         return Ok(found);
+    }
+    let deadline = deadline();
+    if items.is_empty() {
+        deadline.into_iter().for_each(|deadline| std::thread::sleep(deadline.remaining()));
+        return Ok(Vec::new());
     }
     if deadline.is_some_and(Deadline::has_passed) {
         return Ok(ready(items, Look::Repair));
