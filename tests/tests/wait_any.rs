@@ -299,6 +299,17 @@ fn a_descriptor_follows_a_queue_and_costs_nothing_once_dropped() {
     drop(many);
     drop(fd);
     assert_eq!(queue.get().unwrap(), 2);
+    await_no_bridge();
+    // However far the bridge has come when its last descriptor goes.
+    for spins in 0..1000 {
+        let fd = WaitFd::new(queue.clone()).unwrap();
+        (0..spins * 8).for_each(|_| std::hint::spin_loop());
+        drop(fd);
+        await_no_bridge();
+    }
+}
+
+fn await_no_bridge() {
     while bridges() > 0 {
         std::thread::yield_now();
     }

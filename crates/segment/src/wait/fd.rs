@@ -189,9 +189,12 @@ impl Bridge {
     }
 
     fn run(self: &Arc<Self>) {
-        while !self.is_over() {
-            // ORDERING: acquire side of `change`; read before what it tells of.
+        loop {
+            // ORDERING: acquire side of `change`; read before all that it tells of, the end as well.
             let change = Change { of: &self.changes, seen: self.changes.load(Acquire) };
+            if self.is_over() {
+                return;
+            }
             let armed: Vec<Arc<Wait>> = {
                 let waits = self.waits.lock();
                 // ORDERING: acquire side of the store in `rearm`.
