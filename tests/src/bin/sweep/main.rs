@@ -190,6 +190,10 @@ fn run(options: &Options, jobs: &[Job]) -> io::Result<bool> {
         let all: Vec<&Row> = rows.iter().collect();
         let seconds = began.elapsed().as_secs_f64();
         writeln!(out, "all        {}; it took {seconds:.1} s", total(&all))?;
+        // Once more at the end, where whoever reads a long log looks first.
+        for row in rows.iter().filter(|row| !row.is_green()) {
+            writeln!(out, "red:       {row}")?;
+        }
     }
     Ok(rows.iter().all(Row::is_green))
 }

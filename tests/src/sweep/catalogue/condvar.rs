@@ -11,11 +11,12 @@ use crossproc_sync::{Condvar, Deadline, Lock, LockError, LockGuard, Waited};
 
 use super::{Entry, stage, text};
 use crate::sweep::memory::Memory;
-use crate::sweep::scenario::{Finding, Part, Scenario, Witness, part};
+use crate::sweep::scenario::{Finding, Part, Scenario, Witness, part, telling};
 
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry::new("condvar notify_one", "nobody waits", || alone(put_notify_one)),
-    Entry::new("condvar notify_all", "nobody waits", || alone(put_notify_all)),
+    Entry::new("condvar notify_one", "nobody waits", || notifying(put_notify_one)),
+    Entry::new("condvar notify_one", "with the lock held", || notifying(put_notify_within)),
+    Entry::new("condvar notify_all", "nobody waits", || notifying(put_notify_all)),
     Entry::new("condvar wait_timeout", "time runs out", || alone(wait_shortly)),
     Entry::new("condvar wait_timeout", "earlier death in it", || after_waiter(wait_shortly)),
     Entry::new("condvar notify_one", "earlier death in wait_timeout", || {
@@ -32,6 +33,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("condvar notify_all", "waiter asleep", || waiter_asleep(put_notify_all)),
     Entry::new("condvar wait", "another waits too, one is notified", behind_notifier),
     Entry::new("condvar wait", "woken, another waits behind", woken_and_killed),
+    Entry::new("condvar wait", "another puts and notifies", waiting),
 ];
 
 const TOLD: u64 = 1;
@@ -198,6 +200,63 @@ fn alone(operate: fn(&Stage)) -> Result<Scenario, String> {
     Ok(Scenario::in_memory(memory, &["works"], victim, check))
 }
 
+/// Another comes to wait while the notifier stands still: it may not wait in vain.
+fn notifying(operate: fn(&Stage)) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(operate);
+    let (other, checked) = (stage.clone(), stage.clone());
+    let check = move |_: &_| stage.works().map(|()| "works");
+    Ok(Scenario::in_memory(memory, &["works"], victim, check).meanwhile_waiting(
+        "wait",
+        &["woken"],
+        move || Ok(other.await_item()),
+        move |witness| came_by_itself(&checked, witness.meanwhile, "woken"),
+    ))
+}
+
+/// The item is there, and who waited for it heard of no death.
+fn came_by_itself(stage: &Stage, told: Option<u64>, outcome: &'static str) -> Finding {
+    match (told, stage.there().load(Relaxed)) {
+        (Some(NOT_TOLD), 1) => stage.works().map(|()| outcome),
+        found => Err(format!("the waiter came back with what it was told and items: {found:?}")),
+    }
+}
+
+/// A way to put an item and to tell of it, and its name.
+type Way = (&'static str, fn(&Stage));
+
+/// Another puts and notifies while the one that begins to wait stands still.
+fn waiting() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let waiting = stage.clone();
+    let victim = telling(move || {
+        let stage = waiting.clone();
+        let _ = stage.segment.me();
+        move || stage.await_item()
+    });
+    let checked = stage.clone();
+    let check = move |_: &_| checked.works().map(|()| "works");
+    let mut scenario = Scenario::in_memory(memory, &["works"], victim, check)
+        .behind(WAITS_FOR, |stop| stop())
+        .every_instruction_up_to(WAITS_FOR / 6);
+    let ways: [Way; 3] = [
+        ("put + notify_one", put_notify_one),
+        ("notify_one with the lock held", put_notify_within),
+        ("put + notify_all", put_notify_all),
+    ];
+    for (name, way) in ways {
+        let (other, checked) = (stage.clone(), stage.clone());
+        let act = move || {
+            way(&other);
+            Ok(0)
+        };
+        scenario = scenario.meanwhile_waiting(name, &["woken"], act, move |witness| {
+            came_by_itself(&checked, witness.victim, "woken")
+        });
+    }
+    Ok(scenario)
+}
+
 fn after_waiter(operate: fn(&Stage)) -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let (earlier, victim) = (stage.victim(wait_shortly), stage.victim(operate));
@@ -251,7 +310,8 @@ const VICTIM: u64 = 3;
 const WAITER: u64 = 4;
 
 /// The only item is taken by the victim, or, if it dies before, by another who waits too. That one
-/// puts it once the victim has announced itself, and wakes one: the victim.
+/// puts it once the victim has announced itself, and wakes one: the victim. At which instruction
+/// the victim takes it hangs on how long it has spun by then, so who took it has no order over k.
 fn woken_and_killed() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let victim = stage.victim(|stage| {
@@ -262,8 +322,8 @@ fn woken_and_killed() -> Result<Scenario, String> {
         checked.works()?;
         match (witness.waiter, checked.taken().load(Relaxed)) {
             (Some(WAITER), WAITER) if checked.was_helped(witness)? => Ok("never waited"),
-            (Some(WAITER), WAITER) => Ok("taken by the other"),
-            (Some(VICTIM), VICTIM) if !witness.helped => Ok("taken"),
+            (Some(WAITER), WAITER) => Ok("taken once"),
+            (Some(VICTIM), VICTIM) if !witness.helped => Ok("taken once"),
             found => Err(format!("{found:?} took it, helped: {}", witness.helped)),
         }
     };
@@ -280,7 +340,7 @@ fn woken_and_killed() -> Result<Scenario, String> {
         take(&waiting, WAITER)
     };
     let help = move || stage.help();
-    let outcomes = &["never waited", "taken by the other", "taken"];
+    let outcomes = &["never waited", "taken once"];
     Ok(Scenario::in_memory(memory, outcomes, victim, check).with_waiter_helped(wait, help))
 }
 

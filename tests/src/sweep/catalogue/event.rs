@@ -11,9 +11,9 @@ use crate::sweep::memory::Memory;
 use crate::sweep::scenario::{Finding, Part, Scenario, Witness, part};
 
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry::new("event set", "clear", || alone(false, &["clear", "set"], Event::set)),
+    Entry::new("event set", "clear", setting),
     Entry::new("event set", "set", || alone(true, &["set"], Event::set)),
-    Entry::new("event clear", "set", || alone(true, &["set", "clear"], Event::clear)),
+    Entry::new("event clear", "set", clearing),
     Entry::new("event clear", "clear", || alone(false, &["clear"], Event::clear)),
     Entry::new("event wait", "set", || alone(true, &["set"], Event::wait)),
     Entry::new("event wait_timeout", "clear, time runs out", || {
@@ -24,12 +24,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::new("event set", "waiter asleep for long", || {
         waiter_asleep(Event::set).map(Scenario::grown_old)
     }),
+    Entry::new("event set + clear", "clear", pulsing),
     Entry::new("event set + clear", "waiter asleep", || waiter_asleep(pulse)),
     Entry::new("event set + clear", "waiter asleep for long", || {
         waiter_asleep(pulse).map(Scenario::grown_old)
     }),
     Entry::new("event wait", "clear, another comes to set it", behind_setter),
     Entry::new("event wait", "clear, another waits too", behind_setter_with_waiter),
+    Entry::new("event wait", "clear, another sets it", waiting),
 ];
 
 /// An event and its word.
@@ -108,6 +110,94 @@ fn alone(
     Ok(Scenario::in_memory(memory, outcomes, victim, move |_: &_| stage.check()))
 }
 
+/// What another finds who waits beside the victim: how often the event was set, and if it was seen.
+fn wait_beside(stage: &Stage) -> impl Fn(Duration) -> Result<u64, String> + use<> {
+    let stage = stage.clone();
+    move |patience| {
+        let seen = stage.event.wait_timeout(patience);
+        Ok(u64::from(stage.times()) * 2 + u64::from(seen))
+    }
+}
+
+/// What another does to the event beside the victim.
+fn beside(stage: &Stage, act: fn(&Event)) -> impl Fn(Duration) -> Result<u64, String> + use<> {
+    let stage = stage.clone();
+    move |_| {
+        act(&stage.event);
+        Ok(0)
+    }
+}
+
+/// What is found, where the event must have been set so many times.
+fn check_set(stage: &Stage, times: &'static [u32]) -> impl Fn(&Witness) -> Finding + use<> {
+    let stage = stage.clone();
+    move |_: &_| match stage.times() {
+        found if times.contains(&found) => stage.check(),
+        found => Err(format!("set {found} times, and not one of {times:?}")),
+    }
+}
+
+fn setting() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (victim, checked) = (stage.victim(Event::set), stage.clone());
+    let seen = stage.clone();
+    Ok(Scenario::in_memory(memory, &["clear", "set"], victim, move |_: &_| checked.check())
+        .meanwhile(
+            "clear",
+            &["set", "clear"],
+            beside(&stage, Event::clear),
+            check_set(&stage, &[1]),
+        )
+        .meanwhile("set", &["set"], beside(&stage, Event::set), check_set(&stage, &[1]))
+        .meanwhile("wait_timeout", &["not yet", "seen"], wait_beside(&stage), move |witness| {
+            seen.check()?;
+            match witness.meanwhile {
+                Some(0) => Ok("not yet"),
+                Some(3) => Ok("seen"),
+                other => Err(format!("the other found {other:?}")),
+            }
+        }))
+}
+
+fn clearing() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    stage.event.set();
+    let (victim, checked) = (stage.victim(Event::clear), stage.clone());
+    Ok(Scenario::in_memory(memory, &["set", "clear"], victim, move |_: &_| checked.check())
+        .meanwhile("set", &["clear", "set"], beside(&stage, Event::set), check_set(&stage, &[1, 2]))
+        .meanwhile("clear", &["clear"], beside(&stage, Event::clear), check_set(&stage, &[1])))
+}
+
+/// Who looks in between sees it set; who waits all the time is woken, though it is clear again.
+fn pulsing() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let (victim, checked, seen) = (stage.victim(pulse), stage.clone(), stage.clone());
+    let outcomes = &["clear", "set", "clear again"];
+    let check = move |_: &_| match (checked.times(), checked.check()?) {
+        (0, "clear") => Ok("clear"),
+        (1, "set") => Ok("set"),
+        (1, "clear") => Ok("clear again"),
+        other => Err(format!("found {other:?}")),
+    };
+    let before = &["before", "between", "behind"];
+    Ok(Scenario::in_memory(memory, outcomes, victim, check)
+        .meanwhile("wait_timeout", before, wait_beside(&stage), move |witness| {
+            seen.check()?;
+            match witness.meanwhile {
+                Some(0) => Ok("before"),
+                Some(3) => Ok("between"),
+                Some(2) => Ok("behind"),
+                other => Err(format!("the other found {other:?}")),
+            }
+        })
+        .meanwhile(
+            "set",
+            &["clear", "set"],
+            beside(&stage, Event::set),
+            check_set(&stage, &[1, 2]),
+        ))
+}
+
 fn after_waiter() -> Result<Scenario, String> {
     let (stage, memory) = Stage::new()?;
     let (earlier, victim) = (stage.victim(wait_shortly), stage.victim(Event::set));
@@ -159,6 +249,21 @@ fn behind_setter_with_waiter() -> Result<Scenario, String> {
             u64::from(stage.times())
         })
     })
+}
+
+/// The victim waits, and dies in it, or comes back once the other has set the event.
+fn waiting() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::new()?;
+    let victim = stage.victim(Event::wait);
+    let setting = stage.clone();
+    let set = move |stop: &dyn Fn()| {
+        stop();
+        setting.event.set();
+    };
+    Ok(Scenario::in_memory(memory, &["set"], victim, check_set(&stage, &[1]))
+        .behind(WAITS_FOR, set)
+        .every_instruction_up_to(WAITS_FOR / 6)
+        .meanwhile_released(&["set"], check_set(&stage, &[1])))
 }
 
 /// The victim dies in `wait`; then the event is set and cleared again.
