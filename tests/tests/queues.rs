@@ -5,6 +5,8 @@ crossproc::test_init!();
 
 #[path = "queues/closing.rs"]
 mod closing;
+#[path = "queues/ends.rs"]
+mod ends;
 #[path = "queues/flow.rs"]
 mod flow;
 #[path = "queues/handles.rs"]

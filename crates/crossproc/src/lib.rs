@@ -16,7 +16,9 @@ pub use crossproc_process::{
     Args, Builder, JoinError, JoinHandle, Process, cpu_count, current_name, init, parent, spawn,
     test_init,
 };
-pub use crossproc_queue::{GetError, PutError, Queue, Space, TryGetError, TryPutError};
+pub use crossproc_queue::{
+    Cause, Consumer, GetError, Producer, PutError, Queue, Space, TryGetError, TryPutError,
+};
 pub use crossproc_segment::wait::{
     Cycle, TooMany, WaitFd, Waitable, Waiter, deadlocks, wait_any, wait_any_deadline, waiters,
 };

@@ -41,6 +41,7 @@ pub fn encode<T: Message>(value: &T, out: &mut Vec<u8>) -> Result<Sent, EncodeEr
     match result.and_then(|()| check_size::<T>(writer.written())) {
         Ok(()) => Ok(sent),
         Err(error) => {
+            sent.take_back();
             writer.into_sink().undo();
             Err(error)
         }
@@ -75,7 +76,10 @@ pub fn encode_into<T: Message>(value: &T, out: &mut [u8]) -> Result<Encoded, Enc
     }
     let mut writer = Writer::new(Slot::new(out));
     let (result, sent) = collecting::<T, _>(|| value.serialize(&mut writer));
-    result?;
+    if let Err(error) = result {
+        sent.take_back();
+        return Err(error);
+    }
     Ok(Encoded { len: writer.written(), sent })
 }
 

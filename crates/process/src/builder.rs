@@ -174,12 +174,18 @@ impl Builder {
         let launch = Launch {
             call,
             arguments,
-            segments: sent.segments,
+            segments: &sent.segments,
             env: &self.env,
             depth,
             start_timeout: self.start_timeout,
         };
-        Ok(JoinHandle::new(launch.start()?))
+        match launch.start() {
+            Ok(running) => Ok(JoinHandle::new(running, sent.loans)),
+            Err(error) => {
+                sent.take_back();
+                Err(error)
+            }
+        }
     }
 
     /// Who the new process will be.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossproc_message::{self as message, Message};
+use crossproc_segment::transit::Loan;
 use crossproc_segment::wait::{Look, Source, Waitable};
 use crossproc_sys::clock::Deadline;
 
@@ -45,8 +46,11 @@ pub struct JoinHandle<R> {
 }
 
 impl<R> JoinHandle<R> {
-    pub(crate) fn new(running: Running) -> Self {
-        Self { running: Arc::new(running), result: PhantomData }
+    /// The handle of a started process, to which `loans` came with its arguments.
+    pub(crate) fn new(running: Running, loans: Vec<Loan>) -> Self {
+        let running = Arc::new(running);
+        running.keep(loans);
+        Self { running, result: PhantomData }
     }
 
     /// Name of the process.

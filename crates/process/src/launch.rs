@@ -45,7 +45,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) call: Call,
     pub(crate) arguments: Vec<u8>,
     /// Segments whose handles are in the arguments.
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: &'a [Segment],
     pub(crate) env: &'a [(OsString, Option<OsString>)],
     pub(crate) depth: u32,
     pub(crate) start_timeout: Duration,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crossproc_segment::transit::Loan;
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::pidfd::{Exit, PidFd};
 use crossproc_sys::{fork, futex};
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     end: AtomicU32,
     /// The process, among its own forks, whose watcher was told to look out for the end; 0 is none.
     watched_by: AtomicU32,
+    /// What the handles in its arguments have lent to it, until it has ended.
+    loans: Mutex<Vec<Loan>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +68,7 @@ impl Running {
             status: Mutex::new(Status::Runs),
             end: AtomicU32::new(RUNS),
             watched_by: AtomicU32::new(0),
+            loans: Mutex::default(),
         }
     }
 
@@ -103,6 +107,15 @@ impl Running {
             self.watched_by.store(0, Relaxed);
         }
         &self.end
+    }
+
+    /// Takes back what the arguments have lent once the process has ended, whoever waits for it.
+    pub(crate) fn keep(self: &Arc<Self>, loans: Vec<Loan>) {
+        if !loans.is_empty() {
+            *self.loans.lock() = loans;
+            // Without a watcher they are taken back when somebody asks for its end.
+            let _ = self.end_word();
+        }
     }
 
     /// Wakes all who wait for the end.
@@ -169,6 +182,8 @@ impl Running {
             Err(error) if error.raw_os_error() == Some(ECHILD) => None,
             Err(error) => return Err(error),
         };
+        // What it did not receive before it ended it never will. Before anybody is told of the end.
+        self.loans.lock().drain(..).for_each(|loan| loan.take_back());
         *status = Status::Ended(ended);
         Ok(true)
     }

@@ -7,8 +7,8 @@ mod model;
 #[cfg(not(crossproc_loom))]
 pub use core::sync::atomic::AtomicU64;
 #[cfg(not(crossproc_loom))]
-pub(crate) use core::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use core::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(crossproc_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[cfg(crossproc_loom)]
 pub use model::AtomicU64;

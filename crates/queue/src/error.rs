@@ -33,6 +33,17 @@ pub enum Error {
         /// Bytes of a place.
         slot_bytes: u64,
     },
+    /// As many processes have counted handles of that side as the queue was made for.
+    #[error(
+        "all {places} places for processes with {side} are taken; make the queue with more: \
+         `QueueOptions::ends`"
+    )]
+    NoPlace {
+        /// Producers or consumers.
+        side: &'static str,
+        /// How many processes the queue counts.
+        places: usize,
+    },
     /// The segment refused.
     #[error(transparent)]
     Segment(#[from] crossproc_segment::Error),

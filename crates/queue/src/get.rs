@@ -195,8 +195,10 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Ends the claim at this end if its owner is dead; whether it was so.
+    /// Ends the claim at this end if its owner is dead, and closes the queue if the last counted
+    /// handle of a side is gone; whether it was so.
     pub(crate) fn repair_head(&self) -> bool {
-        self.ring.repair_head(|id| self.segment().alive(id))
+        let closed = self.look_after_ends();
+        self.ring.repair_head(|id| self.segment().alive(id)) || closed
     }
 }

@@ -7,6 +7,12 @@ pub mod raw;
 #[cfg(not(crossproc_loom))]
 mod bytes;
 #[cfg(not(crossproc_loom))]
+mod close;
+#[cfg(not(crossproc_loom))]
+mod consumer;
+#[cfg(not(crossproc_loom))]
+mod counted;
+#[cfg(not(crossproc_loom))]
 mod discard;
 #[cfg(not(crossproc_loom))]
 mod error;
@@ -21,6 +27,8 @@ mod options;
 #[cfg(not(crossproc_loom))]
 mod plan;
 #[cfg(not(crossproc_loom))]
+mod producer;
+#[cfg(not(crossproc_loom))]
 mod put;
 #[cfg(not(crossproc_loom))]
 mod queue;
@@ -32,11 +40,17 @@ mod waitable;
 mod words;
 
 #[cfg(not(crossproc_loom))]
+pub use close::Cause;
+#[cfg(not(crossproc_loom))]
+pub use consumer::{Consumer, IntoIter};
+#[cfg(not(crossproc_loom))]
 pub use error::{Error, GetError, PutError, Result, TryGetError, TryPutError};
 #[cfg(not(crossproc_loom))]
 pub use iter::Iter;
 #[cfg(not(crossproc_loom))]
 pub use options::QueueOptions;
+#[cfg(not(crossproc_loom))]
+pub use producer::Producer;
 #[cfg(not(crossproc_loom))]
 pub use queue::Queue;
 #[cfg(not(crossproc_loom))]

@@ -35,6 +35,7 @@ use std::mem;
 use std::ptr::NonNull;
 
 use crossproc_message::{DecodeError, Message, decode, encode};
+use crossproc_segment::transit::Loan;
 use crossproc_segment::{self as segment, Block, MemberId};
 
 use crate::atomic::AtomicU64;
@@ -150,6 +151,8 @@ pub(crate) struct Outgoing<'q, T> {
     meta: Meta,
     /// The filled block of a long message, until it is published.
     block: Option<Block>,
+    /// What its handles have lent, until it is in.
+    loans: Vec<Loan>,
 }
 
 impl<T> Drop for Outgoing<'_, T> {
@@ -157,6 +160,7 @@ impl<T> Drop for Outgoing<'_, T> {
         if let Some(block) = self.block.take() {
             self.queue.segment().blocks().free(block);
         }
+        self.loans.iter().for_each(Loan::take_back);
     }
 }
 
@@ -166,13 +170,16 @@ impl<T: Message> Queue<T> {
         let sent = encode(item, &mut bytes.0)?;
         let length = bytes.0.len() as u64;
         let limit = self.max_bytes.min(Meta::LENGTH);
+        let long = bytes.0.len() > self.inline_bytes();
+        let meta = Meta::new(bytes.0.len(), long, !sent.segments.is_empty());
+        let mut message = Outgoing { queue: self, bytes, meta, block: None, loans: sent.loans };
         if length > limit {
             return Err(Refusal::TooLarge { bytes: length, limit });
         }
-        let long = bytes.0.len() > self.inline_bytes();
-        let block = if long { Some(self.filled_block(&bytes.0)?) } else { None };
-        let meta = Meta::new(bytes.0.len(), long, !sent.segments.is_empty());
-        Ok(Outgoing { queue: self, bytes, meta, block })
+        if long {
+            message.block = Some(self.filled_block(&message.bytes.0)?);
+        }
+        Ok(message)
     }
 
     fn filled_block(&self, bytes: &[u8]) -> Result<Block, Refusal> {
@@ -203,7 +210,9 @@ impl<T: Message> Queue<T> {
             None => unsafe { copy_in(&message.bytes.0, slot.inline) },
         }
         slot.meta.store(message.meta.0, Relaxed);
-        Ok(claim.commit()?)
+        claim.commit()?;
+        message.loans.clear();
+        Ok(())
     }
 
     /// Gives the block to the slot, in exchange for what an earlier lap may have left there.

@@ -9,11 +9,14 @@ use crossproc_segment::Segment;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::queue::Queue;
-use crate::raw::{Geometry, Header};
+use crate::raw::{Geometry, Header, MAX_ENDS};
+
+/// Places of a row unless the options say otherwise.
+const ENDS: u32 = 64;
 
 /// Sizes of a queue that is being made; from [`Queue::options`].
 ///
-/// They concern items without a fixed size, such as strings: for others the type says it all.
+/// The bytes concern items without a fixed size, such as strings: for others the type says it all.
 ///
 /// # Examples
 ///
@@ -31,12 +34,21 @@ use crate::raw::{Geometry, Header};
 pub struct QueueOptions<T> {
     inline_bytes: Option<usize>,
     max_message_bytes: u64,
+    ends: u32,
     item: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Message> QueueOptions<T> {
     pub(crate) fn new() -> Self {
-        Self { inline_bytes: None, max_message_bytes: u64::MAX, item: PhantomData }
+        Self { inline_bytes: None, max_message_bytes: u64::MAX, ends: ENDS, item: PhantomData }
+    }
+
+    /// How many processes at a time can have counted handles, on each side; see
+    /// [`Queue::producer`]. A handle on its way to another process counts as one. 64 unless said
+    /// otherwise, 65,536 at most; each costs 16 bytes. With 0 nothing is ever counted.
+    pub fn ends(mut self, processes: usize) -> Self {
+        self.ends = u32::try_from(processes).map_or(MAX_ENDS, |places| places.min(MAX_ENDS));
+        self
     }
 
     /// Messages up to this length lie in the queue itself; longer ones each in a block of the
@@ -91,7 +103,7 @@ impl<T: Message> QueueOptions<T> {
     }
 
     fn geometry(&self, capacity: usize) -> Result<(Geometry, usize)> {
-        Plan::of::<T>(self.inline_bytes).geometry(capacity, self.max_message_bytes)
+        Plan::of::<T>(self.inline_bytes).geometry(capacity, self.max_message_bytes, self.ends)
     }
 }
 

@@ -61,7 +61,12 @@ impl Plan {
     }
 
     /// The geometry of a queue of `capacity` places, and its bytes.
-    pub(crate) fn geometry(self, capacity: usize, max_bytes: u64) -> Result<(Geometry, usize)> {
+    pub(crate) fn geometry(
+        self,
+        capacity: usize,
+        max_bytes: u64,
+        ends: u32,
+    ) -> Result<(Geometry, usize)> {
         if capacity == 0 {
             return Err(Error::ZeroCapacity);
         }
@@ -69,7 +74,7 @@ impl Plan {
         let places = places.ok_or(Error::CapacityTooLarge { capacity })?;
         let overflow = Error::SizeOverflow { capacity, slot_bytes: self.bytes as u64 };
         let Some(stride) = self.stride() else { return Err(overflow) };
-        let geometry = Geometry { capacity: places, stride, form: self.form, max_bytes };
+        let geometry = Geometry { capacity: places, stride, form: self.form, max_bytes, ends };
         let bytes = size_for(&geometry).ok_or(overflow)?;
         Ok((geometry, bytes))
     }

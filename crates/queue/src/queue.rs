@@ -54,7 +54,7 @@ const LAYOUT_VERSION: u32 = 1;
 ///
 /// `ring` views the body of `object`, whose geometry was checked.
 pub struct Queue<T> {
-    object: Object,
+    pub(crate) object: Object,
     pub(crate) ring: Ring,
     pub(crate) plan: Plan,
     pub(crate) max_bytes: u64,
@@ -165,6 +165,8 @@ impl<T: Message> Queue<T> {
         let slots = unsafe { object.body().add(SLOTS_OFFSET) }.cast();
         // SAFETY: as above; the object, and with it the mapping, lives as long as this handle.
         let ring = unsafe { Ring::new(header, slots, found.capacity, found.stride) };
+        // SAFETY: `check` found that the rows lie in the body, behind the slots.
+        let ring = unsafe { ring.with_ends(found.ends) };
         let (producers, consumers) = (Spin::new(), Spin::new());
         let max_bytes = found.max_bytes;
         // INVARIANT: the ring is the object's, as checked.
@@ -196,6 +198,12 @@ impl<T> Queue<T> {
     }
 
     /// Tells whether the queue was closed, at that moment. Items may still be in it.
+    ///
+    /// One load, which says nothing of deaths that nobody has noticed yet; [`Producer::is_closed`]
+    /// and [`Consumer::is_closed`] look.
+    ///
+    /// [`Producer::is_closed`]: crate::Producer::is_closed
+    /// [`Consumer::is_closed`]: crate::Consumer::is_closed
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.ring.is_closed()
@@ -278,6 +286,8 @@ impl<T> fmt::Debug for Queue<T> {
             .field("len", &self.len())
             .field("capacity", &self.capacity())
             .field("closed", &self.is_closed())
+            .field("producers", &self.producers_counted())
+            .field("consumers", &self.consumers_counted())
             .finish_non_exhaustive()
     }
 }

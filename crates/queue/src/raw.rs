@@ -18,8 +18,13 @@
 //! |    520 |    4 | `form`     | the maker             | what a slot carries, see [`Form`]       |
 //! |    524 |    4 | `closed`   | close, helpers        | 1: look at `tail`; a hint for consumers |
 //! |    528 |    8 | `max_bytes`| the maker             | the longest message                     |
-//! |    536 |  488 | `reserved` | nobody                | 0; leases, counted ends, joins, levels  |
+//! |    536 |    4 | `ends`     | the maker             | places of a side's row, see [`Row`]     |
+//! |    540 |    4 | `unused`   | nobody                | 0                                       |
+//! |    544 |    8 | `gates[0]` | counted producers     | see [`Row`]                             |
+//! |    552 |    8 | `gates[1]` | counted consumers     | see [`Row`]                             |
+//! |    560 |  464 | `reserved` | nobody                | 0; leases, joins, levels                |
 //! |   1024 |      | slots      |                       | `capacity` times `stride` words         |
+//! |        |      | rows       | counted handles       | two times `ends` words, see [`Row`]     |
 //!
 //! A slot is its word and then the payload. All zeroes is an empty, open queue once the maker's
 //! fields are set. Layout version 1.
@@ -102,6 +107,7 @@
 //! - A stopped (not dead) writer or holder at `head` stops the consumers: it is alive.
 //! - A claim of the dead takes a place until `head` has passed it.
 
+mod ends;
 mod get;
 mod put;
 mod repair;
@@ -116,6 +122,7 @@ use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 pub use crate::atomic::AtomicU64;
+pub use ends::{Gate, Gone, Loan, MAX_ENDS, Place, Row, Seat, Side};
 pub use get::{Hold, NoItem};
 pub use put::{Claim, Refused};
 pub use word::{INDEX_BITS, LAP_BITS, Lap, Position, State, Word};
@@ -129,7 +136,7 @@ pub const SLOTS_OFFSET: usize = 1024;
 const LEN_TRIES: u32 = 100;
 
 /// Words kept for what later versions add; the model checker need not carry them.
-const RESERVED_WORDS: usize = if cfg!(crossproc_loom) { 0 } else { 61 };
+const RESERVED_WORDS: usize = if cfg!(crossproc_loom) { 0 } else { 58 };
 
 /// One word alone on two cache lines, as the prefetcher fetches them in pairs.
 #[derive(Debug)]
@@ -168,6 +175,8 @@ pub struct Geometry {
     pub form: Form,
     /// The longest message.
     pub max_bytes: u64,
+    /// Places of the row of each side, `0..=MAX_ENDS`.
+    pub ends: u32,
 }
 
 /// The words before the slots. It holds no pointer.
@@ -182,6 +191,9 @@ pub struct Header {
     form: AtomicU32,
     closed: AtomicU32,
     max_bytes: AtomicU64,
+    ends: AtomicU32,
+    unused: AtomicU32,
+    gates: [Gate; 2],
     reserved: [AtomicU64; RESERVED_WORDS],
 }
 
@@ -193,7 +205,8 @@ const _: () = {
     assert!(offset_of!(Header, space) == 384 && offset_of!(Header, capacity) == 512);
     assert!(offset_of!(Header, stride) == 516 && offset_of!(Header, form) == 520);
     assert!(offset_of!(Header, closed) == 524 && offset_of!(Header, max_bytes) == 528);
-    assert!(offset_of!(Header, reserved) == 536);
+    assert!(offset_of!(Header, ends) == 536 && offset_of!(Header, gates) == 544);
+    assert!(offset_of!(Header, reserved) == 560);
 };
 
 impl fmt::Debug for Header {
@@ -222,6 +235,9 @@ impl Header {
             form: AtomicU32::new(0),
             closed: AtomicU32::new(0),
             max_bytes: AtomicU64::new(0),
+            ends: AtomicU32::new(0),
+            unused: AtomicU32::new(0),
+            gates: [Gate::default(), Gate::default()],
             reserved: core::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -232,6 +248,7 @@ impl Header {
         self.stride.store(geometry.stride, Relaxed);
         self.form.store(geometry.form.code(), Relaxed);
         self.max_bytes.store(geometry.max_bytes, Relaxed);
+        self.ends.store(geometry.ends, Relaxed);
     }
 
     /// The geometry found here, if it is one that fits into `bytes` and carries `form`.
@@ -242,6 +259,7 @@ impl Header {
             stride: self.stride.load(Relaxed),
             form,
             max_bytes: self.max_bytes.load(Relaxed),
+            ends: self.ends.load(Relaxed),
         };
         let fits = size_for(&geometry).is_some_and(|needed| needed <= bytes);
         (fits && self.form.load(Relaxed) == form.code()).then_some(geometry)
@@ -268,16 +286,21 @@ pub fn size_for(geometry: &Geometry) -> Option<usize> {
     if !(1..=MAX_CAPACITY).contains(&geometry.capacity) || geometry.stride < 2 {
         return None;
     }
+    if geometry.ends > MAX_ENDS {
+        return None;
+    }
     let slot = usize::try_from(geometry.stride).ok()?.checked_mul(size_of::<u64>())?;
     let slots = usize::try_from(geometry.capacity).ok()?.checked_mul(slot)?;
-    SLOTS_OFFSET.checked_add(slots).filter(|&bytes| isize::try_from(bytes).is_ok())
+    let rows = 2 * usize::try_from(geometry.ends).ok()? * size_of::<Place>();
+    let bytes = SLOTS_OFFSET.checked_add(slots)?.checked_add(rows)?;
+    Some(bytes).filter(|&bytes| isize::try_from(bytes).is_ok())
 }
 
 /// A process's view of a queue's words: where they are mapped, and the bounds, copied once.
 ///
 /// # Invariants
 ///
-/// `header` and `capacity * stride` words from `slots` on are mapped, aligned and only reached as
+/// `header` and `capacity * stride + 2 * ends` words from `slots` on are mapped, aligned and only reached as
 /// atomics (or by the holder of a claim) for as long as the view is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring {
@@ -285,6 +308,8 @@ pub struct Ring {
     slots: NonNull<AtomicU64>,
     capacity: u32,
     stride: u32,
+    /// Places of each of the two rows behind the slots; 0 where they are not viewed.
+    ends: u32,
 }
 
 // SAFETY: a view reaches atomics, and payloads under a claim that excludes all others.
@@ -308,7 +333,7 @@ impl Ring {
         stride: u32,
     ) -> Self {
         // INVARIANT: by the safety contract.
-        Self { header, slots, capacity, stride }
+        Self { header, slots, capacity, stride, ends: 0 }
     }
 
     /// The words before the slots.

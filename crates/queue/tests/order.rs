@@ -146,7 +146,8 @@ fn handles_of_one_queue_are_one_queue() {
     drop(opened);
     made.put("x".to_string()).unwrap();
     assert_eq!(cloned.len(), 1);
-    assert_eq!(format!("{cloned:?}"), "Queue { len: 1, capacity: 2, closed: false, .. }");
+    let shown = "Queue { len: 1, capacity: 2, closed: false, producers: 0, consumers: 0, .. }";
+    assert_eq!(format!("{cloned:?}"), shown);
     assert_eq!(cloned.get().unwrap(), "x");
     assert_eq!(made.segment(), &segment);
 }

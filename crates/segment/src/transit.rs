@@ -5,7 +5,9 @@
 //! attempt is an error that says so.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::segment::Segment;
@@ -21,6 +23,35 @@ pub(crate) const OUTSIDE: &str = "a crossproc handle can only be serialised on i
 pub struct Sent {
     /// The segments whose handles are in the message, each once.
     pub segments: Vec<Segment>,
+    /// What the handles in the message have lent to whoever receives it.
+    pub loans: Vec<Loan>,
+}
+
+impl Sent {
+    const NOTHING: Self = Self { segments: Vec::new(), loans: Vec::new() };
+
+    /// The message will not arrive: see [`Loan::take_back`].
+    pub fn take_back(&self) {
+        self.loans.iter().for_each(Loan::take_back);
+    }
+}
+
+/// Something that a handle on its way stands for, until it arrives: that it is counted, say.
+#[derive(Clone)]
+pub struct Loan(Arc<dyn Fn() + Send + Sync>);
+
+impl Loan {
+    /// For the sender, if the message will not arrive: it was refused, or whoever it was for has
+    /// ended. Does nothing if it has arrived, or was taken back already.
+    pub fn take_back(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Loan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loan").finish_non_exhaustive()
+    }
 }
 
 /// Which way the innermost scope of this thread goes.
@@ -32,10 +63,10 @@ enum Way {
 }
 
 /// A scope without its segments: all that is touched for a message that holds no handle.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Scope {
     way: Way,
-    /// Whether `SEGMENTS` has any; if not, it is empty.
+    /// Whether `SEGMENTS` has any; if not, it is empty, without loans too.
     has_segments: bool,
 }
 
@@ -47,7 +78,7 @@ thread_local! {
     /// The innermost scope.
     static SCOPE: Cell<Scope> = const { Cell::new(Scope::NOWHERE) };
     /// Its segments: those sent so far, or those given.
-    static SEGMENTS: RefCell<Vec<Segment>> = const { RefCell::new(Vec::new()) };
+    static SEGMENTS: RefCell<Sent> = const { RefCell::new(Sent::NOTHING) };
     static HAS_FAILED: Cell<bool> = const { Cell::new(false) };
     static FAILED: RefCell<Option<Error>> = const { RefCell::new(None) };
 }
@@ -55,7 +86,7 @@ thread_local! {
 /// The scope around the innermost one. It comes back on drop, so also when the closure panics.
 struct Around {
     scope: Scope,
-    segments: Vec<Segment>,
+    segments: Sent,
 }
 
 impl Around {
@@ -64,26 +95,28 @@ impl Around {
         let has_segments = !given.is_empty();
         let scope = SCOPE.replace(Scope { way, has_segments });
         let mixed = has_segments || scope.has_segments;
-        Self { scope, segments: if mixed { SEGMENTS.replace(given) } else { Vec::new() } }
+        let given = Sent { segments: given, loans: Vec::new() };
+        Self { scope, segments: if mixed { SEGMENTS.replace(given) } else { Sent::NOTHING } }
     }
 
     /// Goes back to the scope around; returns the segments of the inner one.
     #[inline]
-    fn leave(self) -> Vec<Segment> {
+    fn leave(self) -> Sent {
         ManuallyDrop::new(self).restore()
     }
 
     #[inline]
-    fn restore(&mut self) -> Vec<Segment> {
+    fn restore(&mut self) -> Sent {
         let inner = SCOPE.replace(self.scope);
         let mixed = inner.has_segments || self.scope.has_segments;
-        if mixed { SEGMENTS.replace(std::mem::take(&mut self.segments)) } else { Vec::new() }
+        if mixed { SEGMENTS.replace(std::mem::take(&mut self.segments)) } else { Sent::NOTHING }
     }
 }
 
 impl Drop for Around {
     fn drop(&mut self) {
-        drop(self.restore());
+        // A panic: nothing is sent.
+        self.restore().take_back();
     }
 }
 
@@ -94,7 +127,7 @@ impl Drop for Around {
 pub fn sending<R>(encode: impl FnOnce() -> R) -> (R, Sent) {
     let around = Around::enter(Way::Sending, Vec::new());
     let result = encode();
-    (result, Sent { segments: around.leave() })
+    (result, around.leave())
 }
 
 /// Runs `decode`, in which tickets attach. `given` are segments that came along with the message.
@@ -128,19 +161,32 @@ pub(crate) fn note_sent(segment: &Segment) -> bool {
     if SCOPE.get().way != Way::Sending {
         return false;
     }
-    SEGMENTS.with_borrow_mut(|segments| {
-        if !segments.contains(segment) {
-            segments.push(segment.clone());
+    SEGMENTS.with_borrow_mut(|sent| {
+        if !sent.segments.contains(segment) {
+            sent.segments.push(segment.clone());
         }
     });
     SCOPE.set(Scope { way: Way::Sending, has_segments: true });
     true
 }
 
+/// Notes what a handle that was just serialised has lent to its receiver. Whoever sends the message
+/// calls `take_back` if it will not arrive; it may be called more than once, and from any thread.
+///
+/// Outside [`sending`], where no handle serialises, nothing is noted.
+pub fn note_loan(take_back: impl Fn() + Send + Sync + 'static) {
+    // A handle has noted its segment by now.
+    if SCOPE.get() == (Scope { way: Way::Sending, has_segments: true }) {
+        SEGMENTS.with_borrow_mut(|sent| sent.loans.push(Loan(Arc::new(take_back))));
+    }
+}
+
 /// The segments given with the message; `None` outside [`receiving`].
 pub(crate) fn given() -> Option<Vec<Segment>> {
     match SCOPE.get() {
-        Scope { way: Way::Receiving, has_segments: true } => Some(SEGMENTS.with_borrow(Vec::clone)),
+        Scope { way: Way::Receiving, has_segments: true } => {
+            Some(SEGMENTS.with_borrow(|given| given.segments.clone()))
+        }
         Scope { way: Way::Receiving, has_segments: false } => Some(Vec::new()),
         _ => None,
     }
