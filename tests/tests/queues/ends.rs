@@ -12,6 +12,7 @@ use tests::forked::fork;
 use tests::outside::{until, until_asleep};
 
 /// Puts so many numbers, and is gone as told.
+#[expect(clippy::exit, reason = "one of the ways to go")]
 fn put_and_die(producer: Producer<u64>, count: u64, how: u8) {
     for number in 0..count {
         producer.put(number).unwrap();
