@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::{
-    GetError, JoinError, LockError, LockFailure, PutError, TryGetError, TryLockError, TryPutError,
+    GetError, JoinError, LockError, LockFailure, PutError, RecvError, SendError, TryGetError,
+    TryLockError, TryPutError, TryRecvError, TrySendError,
 };
 
 /// Whatever crossproc can answer with: every error of its operations converts with `?`.
@@ -40,6 +41,15 @@ pub enum Error {
     /// No item was got.
     #[error(transparent)]
     Get(TryGetError),
+    /// A pipe could not be made or opened, or an end of it taken.
+    #[error(transparent)]
+    Pipe(#[from] crossproc_pipe::Error),
+    /// An item was not sent.
+    #[error(transparent)]
+    Send(TrySendError),
+    /// Nothing was received.
+    #[error(transparent)]
+    Recv(TryRecvError),
     /// A lock could not be had, or its last owner did not give it back.
     #[error(transparent)]
     Lock(#[from] LockFailure),
@@ -87,6 +97,30 @@ impl From<GetError> for Error {
 impl From<TryGetError> for Error {
     fn from(error: TryGetError) -> Self {
         Self::Get(error)
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Self::Send(error.into())
+    }
+}
+
+impl From<TrySendError> for Error {
+    fn from(error: TrySendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+impl From<RecvError> for Error {
+    fn from(error: RecvError) -> Self {
+        Self::Recv(error.into())
+    }
+}
+
+impl From<TryRecvError> for Error {
+    fn from(error: TryRecvError) -> Self {
+        Self::Recv(error)
     }
 }
 

@@ -12,6 +12,9 @@ pub use failure::Failure;
 pub use crossproc_message::__private;
 pub use crossproc_message::front::Pod;
 pub use crossproc_message::{DecodeError, EncodeError, Message, Plain};
+pub use crossproc_pipe::{
+    OneWay, Peer, Pipe, PipeEnd, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError,
+};
 pub use crossproc_process::{
     Args, Builder, JoinError, JoinHandle, Process, cpu_count, current_name, init, parent, spawn,
     test_init,
@@ -40,6 +43,7 @@ pub use crossproc_value::{Value, ValueGuard};
 /// The crates behind this one, whole: what is too rare for a name at the top.
 pub mod crates {
     pub use crossproc_message as message;
+    pub use crossproc_pipe as pipe;
     pub use crossproc_process as process;
     pub use crossproc_queue as queue;
     pub use crossproc_segment as segment;

@@ -11,4 +11,5 @@ pub use crate::{
     Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
     wait_any,
 };
+pub use crate::{OneWay, Pipe, PipeEnd, Receiver, RecvError, SendError, Sender};
 pub use serde::{Deserialize, Serialize};

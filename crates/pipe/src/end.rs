@@ -1,0 +1,261 @@
+//! An end as the process that has it sees it.
+
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use crossproc_segment::wait::{Look, Spin};
+use crossproc_segment::{MemberId, Object, Segment};
+
+use crate::error::Result;
+use crate::hand::{Hand, Taking};
+use crate::patience::Patience;
+use crate::raw::{EndState, Header, Producer, RINGS_OFFSET, Side, View};
+use crate::turn::Turn;
+
+/// In place of the owner's id: nobody in this process has the end any more.
+const LET_GO: u32 = u32::MAX;
+
+/// Who has the other end of a pipe, at the moment of the question; see
+/// [`Sender::peer`](crate::Sender::peer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// Nobody yet: it was never taken.
+    Absent,
+    /// This living process.
+    Present(MemberId),
+    /// Nobody: this living process has sent it to another, where it has not arrived yet.
+    Moving(MemberId),
+    /// It was closed.
+    Closed,
+    /// The process that had it has died.
+    Died,
+}
+
+/// A pipe in its object: what its sizes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) capacity: u64,
+    pub(crate) lanes: u32,
+}
+
+/// The sending side of an end.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) view: View,
+    pub(crate) turn: Turn<Producer>,
+    pub(crate) spin: Spin,
+}
+
+/// The receiving side of an end.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    pub(crate) view: View,
+    pub(crate) turn: Turn<Taking>,
+    pub(crate) spin: Spin,
+    pub(crate) max_len: AtomicU64,
+}
+
+/// One end, taken by this process. Its handles share it; with the last of them it is closed.
+///
+/// An end of a pipe of one direction has only one of the two sides; the other is there and never
+/// used.
+///
+/// # Invariants
+///
+/// `me` is [`Segment::me_word`] of the object's segment. The views are of the object's body.
+pub(crate) struct End {
+    /// The member that took it, or [`LET_GO`].
+    owner: AtomicU32,
+    me: NonNull<AtomicU32>,
+    pub(crate) side: Side,
+    pub(crate) sizes: Sizes,
+    pub(crate) out: Outlet,
+    pub(crate) inlet: Inlet,
+    pub(crate) object: Object,
+}
+
+// SAFETY: `me` points to an atomic that lives as long as the object; the rest is `Send`.
+unsafe impl Send for End {}
+// SAFETY: as above, and `Turn` lets one thread at a time at what is not `Sync`.
+unsafe impl Sync for End {}
+
+impl End {
+    /// Takes the end `side` of the pipe in `object`, whose sizes were checked.
+    pub(crate) fn take(
+        object: Object,
+        sizes: Sizes,
+        side: Side,
+        arrived: Option<Hand>,
+    ) -> Result<Self> {
+        let lanes = [Side::First, Side::Second].map(|producer| view(&object, sizes, producer));
+        let segment = object.segment();
+        let me = segment.me();
+        lanes[0].header().take(side, me, arrived.is_some(), |id| segment.alive(id))?;
+        let (out, inlet) = match side {
+            Side::First => (lanes[0], lanes[1]),
+            Side::Second => (lanes[1], lanes[0]),
+        };
+        // For a pipe of one direction both sides of both ends are made, but one of each is idle.
+        let inlet = if sizes.lanes == 1 { lanes[0] } else { inlet };
+        let taking = Taking::new(inlet.consumer(), arrived.unwrap_or_default());
+        // INVARIANT: the word of this segment, and views of this object.
+        Ok(Self {
+            owner: AtomicU32::new(me.get()),
+            me: NonNull::from(segment.me_word()),
+            side,
+            sizes,
+            out: Outlet { view: out, turn: Turn::new(out.producer()), spin: Spin::new() },
+            inlet: Inlet {
+                view: inlet,
+                turn: Turn::new(taking),
+                spin: Spin::new(),
+                max_len: AtomicU64::new(u64::MAX),
+            },
+            object,
+        })
+    }
+
+    #[inline(always)]
+    fn header(&self) -> &Header {
+        self.out.view.header()
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        self.object.segment()
+    }
+
+    /// Whether this process has the end: not in a forked child, nor once it was closed or sent off.
+    #[inline(always)]
+    pub(crate) fn is_ours(&self) -> bool {
+        // SAFETY: by the type invariant; the object keeps the segment mapped.
+        let me = unsafe { self.me.as_ref() };
+        // ORDERING: acquire side of *joined* in `Segment::me`.
+        self.owner.load(Relaxed) == me.load(Acquire)
+    }
+
+    /// Whether the other end was closed or its process found dead.
+    #[inline(always)]
+    pub(crate) fn is_peer_gone(&self) -> bool {
+        self.header().is_gone(self.side.other())
+    }
+
+    /// The same; with [`Look::Repair`] asks whether the process lives.
+    pub(crate) fn look_for_peer(&self, look: Look) -> bool {
+        match look {
+            Look::Quick => self.is_peer_gone(),
+            Look::Repair => {
+                let segment = self.segment();
+                self.header().bury(self.side.other(), |id| segment.alive(id))
+            }
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        self.look_for_peer(Look::Repair);
+        match self.header().end_state(self.side.other()) {
+            EndState::Vacant => Peer::Absent,
+            EndState::Open(id) => Peer::Present(id),
+            EndState::Moving(id) => Peer::Moving(id),
+            EndState::Closed => Peer::Closed,
+            EndState::Died => Peer::Died,
+        }
+    }
+
+    /// Closes the end for all threads of this process, and so for the peer.
+    pub(crate) fn close(&self) {
+        if let Some(me) = self.let_go() {
+            self.close_as(me);
+        }
+    }
+
+    fn close_as(&self, me: MemberId) {
+        if self.header().close(self.side, me) {
+            self.wake_all();
+        }
+    }
+
+    /// Sends the end off to another process; what was in hand goes with it.
+    ///
+    /// Again for an end that was sent off and has not arrived: it may be sent off once more.
+    pub(crate) fn send_off<R>(&self, with_hand: impl FnOnce(&Hand) -> R) -> Option<R> {
+        let (side, header) = (self.side, self.header());
+        if let Some(me) = self.let_go() {
+            if !header.send_off(side, me) {
+                return None;
+            }
+        } else if header.end_state(side) != EndState::Moving(self.segment().me()) {
+            return None;
+        }
+        let taking = self.inlet.turn.hold(Patience::Endless)?;
+        Some(with_hand(taking.hand()))
+    }
+
+    /// Takes back an end that was sent off, unless it has arrived.
+    pub(crate) fn take_back(&self) -> bool {
+        let me = self.segment().me();
+        if self.owner.load(Relaxed) != LET_GO || !self.header().take_back(self.side, me) {
+            return false;
+        }
+        self.owner.store(me.get(), Relaxed);
+        true
+    }
+
+    /// Keeps this process's threads off the end from now on, and waits until they are.
+    fn let_go(&self) -> Option<MemberId> {
+        if !self.is_ours() {
+            return None;
+        }
+        let owner = self.owner.swap(LET_GO, Relaxed);
+        // Another thread may have been faster.
+        let me = MemberId::new(owner).filter(|me| me.get() == owner)?;
+        // Those asleep look, and see that it is not theirs any more.
+        self.out.view.space().notify_all();
+        self.inlet.view.items().notify_all();
+        drop(self.out.turn.hold(Patience::Endless));
+        drop(self.inlet.turn.hold(Patience::Endless));
+        Some(me)
+    }
+
+    fn wake_all(&self) {
+        for view in [&self.out.view, &self.inlet.view] {
+            view.items().notify_all();
+            view.space().notify_all();
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            if let Some(me) = MemberId::new(self.owner.load(Relaxed)) {
+                self.close_as(me);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("End")
+            .field("owned", &self.is_ours())
+            .field("peer", &self.header().end_state(self.side.other()))
+            .field("waiting", &self.inlet.view.used())
+            .field("sent", &self.out.view.used())
+            .field("capacity", &self.sizes.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The view of one direction of a pipe whose sizes were checked.
+fn view(object: &Object, sizes: Sizes, producer: Side) -> View {
+    let second = sizes.lanes == 2 && producer == Side::Second;
+    let ring = if second { sizes.capacity } else { 0 };
+    let offset = RINGS_OFFSET + usize::try_from(ring).unwrap_or(0);
+    // SAFETY: the rings lie in the body, as was checked.
+    let ring = unsafe { object.body().add(offset) };
+    // SAFETY: as above; the views live in an `End`, which keeps the object.
+    unsafe { View::new(object.body().cast(), ring.cast(), sizes.capacity, producer) }
+}

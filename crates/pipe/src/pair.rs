@@ -1,0 +1,283 @@
+//! The end of a pipe of two directions.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossproc_message::Message;
+use crossproc_segment::Segment;
+use crossproc_sys::clock::Deadline;
+
+use crate::end::{End, Peer};
+use crate::error::{RecvError, SendError, TryRecvError, TrySendError};
+use crate::iter::Iter;
+use crate::recv::Receiver;
+use crate::send::Sender;
+
+/// An end of a pipe that sends items of type `A` and receives those of type `B`; from
+/// [`Pipe::new`](crate::Pipe::new).
+///
+/// It belongs to one process: to this one, until it is dropped or [`close`](Self::close)d, or sent to
+/// another process inside a message; see [`Sender`]. What it sends with is its
+/// [`sender`](Self::sender), what it receives with its [`receiver`](Self::receiver), which know more
+/// than what is repeated here. Threads may share it, one that sends and one that receives for
+/// instance; [`split`](Self::split) takes the two apart.
+///
+/// A thread that sends much and receives nothing meanwhile waits for ever for a peer that does the
+/// same. Where both sides send much at once, let another thread receive, or use the `try_` forms.
+///
+/// # Examples
+///
+/// ```
+/// let (a, b) = crossproc_pipe::Pipe::<String, usize>::new()?;
+/// a.send(&"how long?".to_string())?;
+/// b.send(&b.recv()?.len())?;
+/// assert_eq!(a.recv()?, 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct PipeEnd<A, B> {
+    out: Sender<A>,
+    inlet: Receiver<B>,
+}
+
+impl<A, B> PipeEnd<A, B> {
+    pub(crate) fn new(end: End) -> Self {
+        let end = Arc::new(end);
+        Self { out: Sender::new(Arc::clone(&end)), inlet: Receiver::new(end) }
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.out.end
+    }
+
+    /// What the end sends with.
+    #[must_use]
+    #[inline]
+    pub fn sender(&self) -> &Sender<A> {
+        &self.out
+    }
+
+    /// What the end receives with.
+    #[must_use]
+    #[inline]
+    pub fn receiver(&self) -> &Receiver<B> {
+        &self.inlet
+    }
+
+    /// Both, for what needs them alone.
+    #[must_use]
+    pub fn halves(&mut self) -> (&mut Sender<A>, &mut Receiver<B>) {
+        (&mut self.out, &mut self.inlet)
+    }
+
+    /// Takes the two halves apart, for two threads. The end is closed when both are dropped. Halves
+    /// cannot be sent to other processes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (a, b) = crossproc_pipe::Pipe::<u64, u64>::new()?;
+    /// let (tx, rx) = a.split();
+    /// let echo = std::thread::spawn(move || b.send(&b.recv().unwrap()));
+    /// tx.send(&5)?;
+    /// assert_eq!(rx.recv()?, 5);
+    /// echo.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn split(self) -> (Sender<A>, Receiver<B>) {
+        (self.out, self.inlet)
+    }
+
+    /// As [`Sender::send_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_bytes`].
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError> {
+        self.out.send_bytes(bytes)
+    }
+
+    /// As [`Receiver::recv_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_bytes`].
+    pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
+        self.inlet.recv_bytes()
+    }
+
+    /// As [`Receiver::recv_into`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_into`].
+    pub fn recv_into(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
+        self.inlet.recv_into(buffer)
+    }
+
+    /// As [`Receiver::poll`].
+    pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> bool {
+        self.inlet.poll(timeout)
+    }
+
+    /// As [`Receiver::set_max_len`].
+    pub fn set_max_len(&self, bytes: u64) {
+        self.inlet.set_max_len(bytes);
+    }
+
+    /// Closes the end, in all threads of this process that share it; see [`Sender::close`] and
+    /// [`Receiver::close`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_pipe::{Pipe, RecvError};
+    ///
+    /// let (a, b) = Pipe::<u8, u8>::new()?;
+    /// a.send(&1)?;
+    /// a.close();
+    /// assert_eq!(b.recv()?, 1);
+    /// assert!(matches!(b.recv(), Err(RecvError::Closed)));
+    /// assert!(b.send(&1).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&self) {
+        self.end().close();
+    }
+
+    /// Who has the other end now. Asks the kernel whether that process lives.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.end().peer()
+    }
+
+    /// As [`Sender::take_back`].
+    #[must_use]
+    pub fn take_back(&self) -> bool {
+        self.end().take_back()
+    }
+
+    /// As [`Sender::is_owned`].
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        self.end().is_ours()
+    }
+
+    /// The segment in which the pipe lives.
+    #[must_use]
+    pub fn segment(&self) -> &Segment {
+        self.end().segment()
+    }
+}
+
+impl<A: Message, B> PipeEnd<A, B> {
+    /// As [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    #[inline]
+    pub fn send(&self, item: &A) -> Result<(), SendError> {
+        self.out.send(item)
+    }
+
+    /// As [`Sender::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::try_send`].
+    #[inline]
+    pub fn try_send(&self, item: &A) -> Result<(), TrySendError> {
+        self.out.try_send(item)
+    }
+
+    /// As [`Sender::send_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_timeout`].
+    #[inline]
+    pub fn send_timeout(&self, item: &A, timeout: Duration) -> Result<(), TrySendError> {
+        self.out.send_timeout(item, timeout)
+    }
+
+    /// As [`Sender::send_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_deadline`].
+    #[inline]
+    pub fn send_deadline(&self, item: &A, deadline: Deadline) -> Result<(), TrySendError> {
+        self.out.send_deadline(item, deadline)
+    }
+
+    /// As [`Sender::space`].
+    #[must_use]
+    pub fn space(&self) -> crate::Space {
+        self.out.space()
+    }
+}
+
+impl<A, B: Message> PipeEnd<A, B> {
+    /// As [`Receiver::recv`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    #[inline]
+    pub fn recv(&self) -> Result<B, RecvError> {
+        self.inlet.recv()
+    }
+
+    /// As [`Receiver::try_recv`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::try_recv`].
+    #[inline]
+    pub fn try_recv(&self) -> Result<B, TryRecvError> {
+        self.inlet.try_recv()
+    }
+
+    /// As [`Receiver::recv_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_timeout`].
+    #[inline]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<B, TryRecvError> {
+        self.inlet.recv_timeout(timeout)
+    }
+
+    /// As [`Receiver::recv_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_deadline`].
+    #[inline]
+    pub fn recv_deadline(&self, deadline: Deadline) -> Result<B, TryRecvError> {
+        self.inlet.recv_deadline(deadline)
+    }
+
+    /// As [`Receiver::iter`].
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_, B> {
+        self.inlet.iter()
+    }
+}
+
+impl<'p, A, B: Message> IntoIterator for &'p PipeEnd<A, B> {
+    type Item = Result<B, RecvError>;
+    type IntoIter = Iter<'p, B>;
+
+    fn into_iter(self) -> Iter<'p, B> {
+        self.iter()
+    }
+}
+
+impl<A, B> fmt::Debug for PipeEnd<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PipeEnd").field(self.end()).finish()
+    }
+}

@@ -1,0 +1,185 @@
+//! The two ends: who has them.
+
+use crossproc_segment::{ID_MASK, MemberId};
+
+use super::Header;
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire};
+
+/// Which end of the pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Side {
+    /// The one that sends in the first direction.
+    First,
+    /// The other.
+    Second,
+}
+
+impl Side {
+    #[inline(always)]
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::First => 0,
+            Self::Second => 1,
+        }
+    }
+
+    /// The end across.
+    #[must_use]
+    #[inline(always)]
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// The word of an end: `id:28 | MOVING (28) | DIED (29) | CLOSED (30)`, or 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndWord(u64);
+
+/// An end's word, read once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndState {
+    /// Never opened.
+    Vacant,
+    /// A member has it.
+    Open(MemberId),
+    /// A member has sent it, and nobody has received it yet.
+    Moving(MemberId),
+    /// The member that had it last was found dead.
+    Died,
+    /// Closed by the member that had it last.
+    Closed,
+}
+
+impl EndWord {
+    const MOVING: u64 = 1 << 28;
+    const DIED: u64 = 1 << 29;
+    const CLOSED: u64 = 1 << 30;
+
+    fn open(id: MemberId) -> Self {
+        Self(u64::from(id.get()))
+    }
+
+    fn moving(id: MemberId) -> Self {
+        Self(u64::from(id.get()) | Self::MOVING)
+    }
+
+    fn id(self) -> Option<MemberId> {
+        MemberId::new(u32::try_from(self.0 & u64::from(ID_MASK)).unwrap_or(0))
+    }
+
+    /// Nothing comes from there any more. Rubbish in the word is no end either.
+    #[inline(always)]
+    fn is_gone(self) -> bool {
+        self.0 & (Self::CLOSED | Self::DIED) != 0
+    }
+
+    fn state(self) -> EndState {
+        match self.id() {
+            _ if self.0 & Self::CLOSED != 0 => EndState::Closed,
+            _ if self.0 & Self::DIED != 0 => EndState::Died,
+            Some(id) if self.0 & Self::MOVING != 0 => EndState::Moving(id),
+            Some(id) => EndState::Open(id),
+            None => EndState::Vacant,
+        }
+    }
+}
+
+/// A living process has the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken(pub MemberId);
+
+impl Header {
+    #[inline(always)]
+    fn end(&self, side: Side) -> &AtomicU64 {
+        &self.common.0.ends[side.index()]
+    }
+
+    /// Takes the end `side` for `me`; one that is on its way only if `arrived` says that it came here.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`] by a living process.
+    pub fn take(
+        &self,
+        side: Side,
+        me: MemberId,
+        arrived: bool,
+        alive: impl Fn(MemberId) -> bool,
+    ) -> Result<(), Taken> {
+        let end = self.end(side);
+        // ORDERING: feeds `alive`, which must not be asked before.
+        let mut seen = EndWord(end.load(Acquire));
+        loop {
+            match seen.state() {
+                EndState::Moving(_) if arrived => {}
+                EndState::Open(id) | EndState::Moving(id) if alive(id) => return Err(Taken(id)),
+                _ => {}
+            }
+            // commit: the end is ours.
+            // ORDERING: both sides of *end*.
+            match end.compare_exchange(seen.0, EndWord::open(me).0, AcqRel, Acquire) {
+                Ok(_) => return Ok(()),
+                Err(found) => seen = EndWord(found),
+            }
+        }
+    }
+
+    /// Closes the end, if `me` has it. The caller wakes all who wait.
+    pub fn close(&self, side: Side, me: MemberId) -> bool {
+        // commit: nothing comes from here any more.
+        self.replace(side, EndWord::open(me), EndWord(EndWord::CLOSED))
+    }
+
+    /// Notes that the end is on its way to another process, if `me` has it.
+    pub fn send_off(&self, side: Side, me: MemberId) -> bool {
+        // commit: whoever gets the message may take it.
+        self.replace(side, EndWord::open(me), EndWord::moving(me))
+    }
+
+    /// Takes back an end that `me` has sent off, unless it has arrived.
+    pub fn take_back(&self, side: Side, me: MemberId) -> bool {
+        // commit: the end is ours again.
+        self.replace(side, EndWord::moving(me), EndWord::open(me))
+    }
+
+    fn replace(&self, side: Side, from: EndWord, to: EndWord) -> bool {
+        // ORDERING: both sides of *end*.
+        self.end(side).compare_exchange(from.0, to.0, AcqRel, Acquire).is_ok()
+    }
+
+    /// Notes that the process that has the end is dead, if it is. Tells whether nothing comes from
+    /// there any more.
+    pub fn bury(&self, side: Side, alive: impl Fn(MemberId) -> bool) -> bool {
+        let end = self.end(side);
+        // ORDERING: acquire side of *end*; feeds `alive`.
+        let seen = EndWord(end.load(Acquire));
+        if let EndState::Open(id) | EndState::Moving(id) = seen.state() {
+            if !alive(id) {
+                // Lost: somebody else noted it, or has taken the end.
+                // ORDERING: release side of *end*: what the dead stored, the kernel has told us.
+                let _ = end.compare_exchange(seen.0, seen.0 | EndWord::DIED, AcqRel, Acquire);
+            }
+        }
+        self.is_gone(side)
+    }
+
+    /// Whether the end was closed, or its process found dead, at that moment.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_gone(&self, side: Side) -> bool {
+        // ORDERING: acquire side of *end*.
+        EndWord(self.end(side).load(Acquire)).is_gone()
+    }
+
+    /// Who has the end, at that moment.
+    #[must_use]
+    pub fn end_state(&self, side: Side) -> EndState {
+        // ORDERING: acquire side of *end*.
+        EndWord(self.end(side).load(Acquire)).state()
+    }
+}

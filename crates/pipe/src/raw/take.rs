@@ -1,0 +1,170 @@
+//! The consumer's side of a ring.
+
+use core::ptr::NonNull;
+
+use super::{View, Word, record_bytes};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// Where the consumer is; kept in its own memory, so that no peer can move it.
+///
+/// # Invariants
+///
+/// `tail - pos` is at most the capacity, and once it is not 0 both are multiples of 8.
+#[derive(Debug)]
+pub struct Consumer {
+    pos: u64,
+    /// Up to where there are records, as far as it knows.
+    tail: u64,
+}
+
+/// Why there is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRecord {
+    /// None is there now.
+    Empty,
+    /// The words are none that this protocol writes.
+    Corrupt,
+}
+
+/// The first record, which stays until [`View::release`].
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'v> {
+    view: &'v View,
+    word: Word,
+    at: u64,
+}
+
+impl View {
+    /// The consumer's place, for the process that has taken the consumer's end.
+    #[must_use]
+    pub fn consumer(&self) -> Consumer {
+        // ORDERING: acquire side of *reuse*: the predecessor's last commit.
+        let pos = self.lane().head.0.load(Acquire);
+        // INVARIANT: no record is known.
+        Consumer { pos, tail: pos }
+    }
+
+    /// Takes a whole message of `bytes` bytes, which fill `words`, if that is what comes first;
+    /// `false` says nothing about why, [`View::first`] does. The caller wakes the producer.
+    #[inline(always)]
+    pub fn take_words_at_once(&self, c: &mut Consumer, bytes: u64, words: &mut [u64]) -> bool {
+        let need = record_bytes(bytes);
+        debug_assert_eq!(words.len() as u64, need / 8 - 1);
+        if c.tail == c.pos && self.look_for_records(c).is_err() {
+            return false;
+        }
+        let word = self.word_at(c.pos).load(Relaxed);
+        if word != Word::whole(bytes).bits()
+            || c.tail.wrapping_sub(c.pos) < need
+            || self.left_from(c.pos) < need
+        {
+            return false;
+        }
+        self.read(c.pos, words);
+        self.pass(c, c.pos.wrapping_add(need));
+        true
+    }
+
+    /// The first record.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRecord`].
+    pub fn first(&self, c: &mut Consumer) -> Result<Record<'_>, NoRecord> {
+        if c.tail == c.pos {
+            self.look_for_records(c)?;
+        }
+        let mut at = c.pos;
+        let mut word = Word::from_bits(self.word_at(at).load(Relaxed));
+        if word.is_pad() {
+            let pad = self.left_from(at);
+            if word.length() != pad - Word::BYTES || c.tail.wrapping_sub(at) <= pad {
+                return Err(NoRecord::Corrupt);
+            }
+            at = at.wrapping_add(pad);
+            word = Word::from_bits(self.word_at(at).load(Relaxed));
+        }
+        let need = record_bytes(word.length());
+        let there = c.tail.wrapping_sub(at);
+        if word.is_unknown() || need > there || need > self.left_from(at) {
+            return Err(NoRecord::Corrupt);
+        }
+        Ok(Record { view: self, word, at })
+    }
+
+    /// Gives the room of `record`, which was the first, to the producer. The caller wakes it.
+    pub fn release(&self, c: &mut Consumer, record: Record<'_>) {
+        self.pass(c, record.at.wrapping_add(record_bytes(record.word.length())));
+    }
+
+    /// Whether there is nothing, at that moment.
+    #[must_use]
+    pub fn is_empty(&self, c: &mut Consumer) -> bool {
+        c.tail == c.pos && self.look_for_records(c) == Err(NoRecord::Empty)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_for_records(&self, c: &mut Consumer) -> Result<(), NoRecord> {
+        // ORDERING: acquire side of *publish*.
+        let tail = self.lane().tail.0.load(Acquire);
+        let there = tail.wrapping_sub(c.pos);
+        if there == 0 {
+            return Err(NoRecord::Empty);
+        }
+        if there > self.capacity() || (tail | c.pos) % 8 != 0 {
+            return Err(NoRecord::Corrupt);
+        }
+        // INVARIANT: as was just checked.
+        c.tail = tail;
+        Ok(())
+    }
+
+    /// Reads the payload of the record at `at`.
+    #[inline(always)]
+    fn read(&self, at: u64, words: &mut [u64]) {
+        let mut at = at;
+        for word in words {
+            at = at.wrapping_add(8);
+            *word = self.word_at(at).load(Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn pass(&self, c: &mut Consumer, end: u64) {
+        c.pos = end;
+        // commit: the record is taken.
+        // ORDERING: release side of *reuse*.
+        self.lane().head.0.store(end, Release);
+    }
+}
+
+impl Record<'_> {
+    /// Its word: the length lies within the ring.
+    #[must_use]
+    pub fn word(&self) -> Word {
+        self.word
+    }
+
+    /// Bytes of the payload.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.word.length()).unwrap_or(0)
+    }
+
+    /// Where the payload begins: aligned to 8, and [`Record::bytes`] long.
+    #[must_use]
+    pub fn payload(&self) -> NonNull<AtomicU64> {
+        // SAFETY: the record lies in the ring, as was checked, and its payload behind its word; if it
+        // has none, one past the word is within the ring or its end.
+        unsafe { NonNull::from(self.view.word_at(self.at)).add(1) }
+    }
+
+    /// Reads the payload as words, for the model checker.
+    #[doc(hidden)]
+    pub fn read(&self, words: &mut [u64]) {
+        assert!(words.len() <= self.bytes() / 8);
+        self.view.read(self.at, words);
+    }
+}

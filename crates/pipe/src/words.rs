@@ -1,0 +1,68 @@
+//! Items of a small fixed size: copied as words.
+
+use crossproc_message::{DecodeError, EncodeError, Message, decode, encode_into, fixed_size};
+
+/// Up to here, words copied one by one beat a copy of bytes.
+pub(crate) const SMALL_BYTES: usize = 64;
+const SMALL_WORDS: usize = SMALL_BYTES / WORD_BYTES;
+const WORD_BYTES: usize = size_of::<u64>();
+/// Above this size of the type it is not worth asking on each operation.
+const ASK_BYTES: usize = 256;
+
+/// Bytes of every item of this type, if they are few. Folds to a constant.
+#[inline(always)]
+pub(crate) fn small<T: Message>() -> Option<usize> {
+    if size_of::<T>() > ASK_BYTES {
+        return None;
+    }
+    fixed_size::<T>().filter(|&bytes| bytes <= SMALL_BYTES)
+}
+
+/// An item as the words of its record's payload.
+#[derive(Debug)]
+pub(crate) struct Words {
+    words: [u64; SMALL_WORDS],
+    bytes: usize,
+}
+
+impl Words {
+    /// Room for an item of `bytes`, at most [`SMALL_BYTES`].
+    #[inline(always)]
+    pub(crate) fn empty(bytes: usize) -> Self {
+        Self { words: [0; SMALL_WORDS], bytes: bytes.min(SMALL_BYTES) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn encode<T: Message>(item: &T, bytes: usize) -> Result<Self, EncodeError> {
+        let mut new = Self::empty(bytes);
+        let mut buffer = [0; SMALL_BYTES];
+        encode_into(item, &mut buffer[..new.bytes])?;
+        for (word, bytes) in new.words.iter_mut().zip(buffer.chunks_exact(WORD_BYTES)) {
+            let mut whole = [0; WORD_BYTES];
+            whole.copy_from_slice(bytes);
+            *word = u64::from_ne_bytes(whole);
+        }
+        Ok(new)
+    }
+
+    #[inline(always)]
+    pub(crate) fn decode<T: Message>(&self) -> Result<T, DecodeError> {
+        let mut buffer = [0; SMALL_BYTES];
+        for (word, bytes) in self.words.iter().zip(buffer.chunks_exact_mut(WORD_BYTES)) {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+        decode(&buffer[..self.bytes], Vec::new())
+    }
+
+    /// The words in use.
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        &self.words[..self.bytes.div_ceil(WORD_BYTES)]
+    }
+
+    /// The words in use, to be filled.
+    #[inline(always)]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u64] {
+        &mut self.words[..self.bytes.div_ceil(WORD_BYTES)]
+    }
+}

@@ -1,0 +1,295 @@
+//! Ends: closed, taken, moved, shared by threads, waited for.
+#![cfg(not(crossproc_loom))]
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crossproc_message::{decode, encode};
+use crossproc_pipe::{
+    Error, OneWay, Peer, Pipe, PipeEnd, RecvError, SendError, Sender, TryRecvError, TrySendError,
+};
+use crossproc_segment::Segment;
+use crossproc_segment::wait::{WaitFd, Waitable, wait_any};
+use crossproc_sys::clock::Deadline;
+use crossproc_sys::poll;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+type Answer = Result<(), Box<dyn std::error::Error>>;
+
+#[test]
+fn a_dropped_end_is_seen_after_all_was_received() -> Answer {
+    let (a, b) = Pipe::<u64, u64>::new()?;
+    a.send(&1)?;
+    a.send(&2)?;
+    drop(a);
+    assert_eq!(b.peer(), Peer::Closed);
+    assert!(matches!(b.send(&3), Err(SendError::Closed)));
+    assert!(matches!(b.try_send(&3), Err(TrySendError::Closed)));
+    assert_eq!(b.iter().collect::<Result<Vec<_>, _>>()?, [1, 2]);
+    assert!(matches!(b.try_recv(), Err(TryRecvError::Closed)));
+    assert!(matches!(b.recv_bytes(), Err(RecvError::Closed)));
+    Ok(())
+}
+
+#[test]
+fn a_close_wakes_all_who_wait_at_either_end() -> Answer {
+    let (a, b) = Pipe::<u64, u64>::options().capacity(64).pair()?;
+    while a.try_send(&1).is_ok() {}
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| a.send(&2));
+        let receiving = scope.spawn(|| a.recv());
+        let at_peer = scope.spawn(|| (0..5).map(|_| b.recv()).collect::<Vec<_>>());
+        // The peer takes what is there and waits for more, the sender gets through.
+        assert!(sending.join().is_ok_and(|sent| sent.is_ok()));
+        a.close();
+        assert!(receiving.join().is_ok_and(|got| matches!(got, Err(RecvError::NotOwned))));
+        assert!(at_peer.join().is_ok_and(|got| got.iter().all(Result::is_ok)));
+        assert!(matches!(b.recv(), Err(RecvError::Closed)));
+    });
+    assert!(matches!(a.send(&1), Err(SendError::NotOwned)));
+    assert!(matches!(a.try_recv(), Err(TryRecvError::NotOwned)));
+    assert!(a.poll(None), "so that who polls finds out");
+    Ok(())
+}
+
+#[test]
+fn who_waits_for_room_hears_of_the_end() -> Answer {
+    let (tx, rx) = Pipe::<()>::options().capacity(64).one_way::<u64>()?;
+    while tx.try_send(&1).is_ok() {}
+    let sending = thread::spawn(move || tx.send(&2));
+    rx.close();
+    assert!(matches!(sending.join(), Ok(Err(SendError::Closed))));
+    Ok(())
+}
+
+#[test]
+fn an_end_is_taken_once_and_again_when_it_was_closed() -> Answer {
+    let segment = Segment::anonymous(1 << 20)?;
+    let pipe = OneWay::<u64>::create(&segment, "pipe")?;
+    let rx = pipe.receiver()?;
+    assert_eq!(rx.peer(), Peer::Absent);
+    assert!(matches!(rx.try_recv(), Err(TryRecvError::Empty)), "nobody is not the end");
+    let tx = pipe.sender()?;
+    assert!(matches!(pipe.sender(), Err(Error::Taken { .. })));
+    tx.send(&1)?;
+    tx.send(&2)?;
+    drop(tx);
+    assert_eq!(rx.recv()?, 1);
+    drop(rx);
+    // Successors go on where their predecessors had got.
+    let (tx, rx) = (pipe.sender()?, pipe.receiver()?);
+    tx.send(&3)?;
+    assert_eq!((rx.recv()?, rx.recv()?), (2, 3));
+    Ok(())
+}
+
+fn moved<T: crossproc_message::Message>(item: &T) -> Result<T, Box<dyn std::error::Error>> {
+    let mut bytes = Vec::new();
+    let sent = encode(item, &mut bytes)?;
+    Ok(decode(&bytes, sent.segments)?)
+}
+
+#[test]
+fn an_end_that_was_sent_belongs_to_its_receiver_alone() -> Answer {
+    let (a, b) = Pipe::<u64, String>::new()?;
+    let mut bytes = Vec::new();
+    let sent = encode(&a, &mut bytes)?;
+    assert!(!a.is_owned());
+    assert!(matches!(a.send(&1), Err(SendError::NotOwned)));
+    assert!(matches!(a.recv(), Err(RecvError::NotOwned)));
+    assert!(matches!(b.peer(), Peer::Moving(_)));
+    assert!(matches!(b.try_recv(), Err(TryRecvError::Empty)), "on its way is not the end");
+    let arrived: PipeEnd<u64, String> = decode(&bytes, sent.segments.clone())?;
+    drop(a);
+    arrived.send(&7)?;
+    assert_eq!(b.recv()?, 7);
+    b.send(&"back".to_string())?;
+    assert_eq!(arrived.recv()?, "back");
+    // The same message again brings nothing: the end is taken.
+    assert!(decode::<PipeEnd<u64, String>>(&bytes, sent.segments).is_err());
+    Ok(())
+}
+
+#[test]
+fn both_ends_move_and_the_old_handles_close_nothing() -> Answer {
+    let (a, b) = Pipe::<u64, String>::new()?;
+    let (new_a, new_b) = (moved(&a)?, moved(&b)?);
+    drop((a, b));
+    new_b.send(&"moved".to_string())?;
+    assert_eq!(new_a.recv()?, "moved");
+    drop(new_a);
+    assert!(matches!(new_b.recv(), Err(RecvError::Closed)));
+    Ok(())
+}
+
+#[test]
+fn what_was_in_hand_goes_along() -> Answer {
+    let (tx, rx) = Pipe::<()>::options().capacity(64).one_way::<Vec<u8>>()?;
+    let big = vec![7; 1000];
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| tx.send(&big));
+        // Whole in hand: polling has put it together.
+        assert!(rx.poll(None));
+        let rx = moved(&rx)?;
+        assert_eq!(rx.recv()?, big);
+        assert!(sending.join().is_ok_and(|sent| sent.is_ok()));
+        // And a part of one.
+        let late = tx.send_timeout(&big, Duration::from_millis(1));
+        assert!(late.is_err_and(|error| error.is_full()));
+        assert!(matches!(rx.try_recv(), Err(TryRecvError::Empty)));
+        let rx = moved(&rx)?;
+        tx.send(&vec![1])?;
+        assert_eq!(rx.recv()?, [1]);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_end_goes_through_a_pipe() -> Answer {
+    let (out, inside) = Pipe::one_way::<Sender<u64>>()?;
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    out.send(&tx)?;
+    drop(tx);
+    let tx = inside.recv()?;
+    tx.send(&5)?;
+    assert_eq!(rx.recv()?, 5);
+    drop(tx);
+    assert!(matches!(rx.recv(), Err(RecvError::Closed)));
+    Ok(())
+}
+
+#[test]
+fn an_end_whose_message_was_refused_is_taken_back() -> Answer {
+    let (out, inside) = Pipe::one_way::<Sender<u64>>()?;
+    drop(inside);
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    assert!(matches!(out.send(&tx), Err(SendError::Closed)));
+    assert!(matches!(tx.send(&1), Err(SendError::NotOwned)));
+    assert!(tx.take_back());
+    assert!(!tx.take_back(), "it is here already");
+    tx.send(&1)?;
+    assert_eq!(rx.recv()?, 1);
+    Ok(())
+}
+
+#[test]
+fn half_of_an_end_is_not_sent() -> Answer {
+    let (a, _b) = Pipe::<u64, u64>::new()?;
+    let (tx, _rx) = a.split();
+    let mut bytes = Vec::new();
+    assert!(encode(&tx, &mut bytes).is_err());
+    assert!(tx.is_owned());
+    Ok(())
+}
+
+#[test]
+fn threads_share_an_end_and_nothing_mixes() -> Answer {
+    const THREADS: u64 = 3;
+    const ITEMS: u64 = 2000;
+    let (tx, rx) = Pipe::<()>::options().capacity(256).one_way::<(u64, Vec<u64>)>()?;
+    let mut seen = vec![Vec::new(); 3];
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let tx = &tx;
+            scope.spawn(move || {
+                for item in 0..ITEMS {
+                    let length = usize::try_from(item % 60).unwrap_or(0);
+                    tx.send(&(thread, vec![item; length]))
+                        .unwrap_or_else(|error| panic!("{error}"));
+                }
+            });
+        }
+        let (out, all) = mpsc::channel();
+        for _ in 0..2 {
+            let (rx, out) = (&rx, out.clone());
+            scope.spawn(move || {
+                while let Ok(item) = rx.recv() {
+                    let last = item.1.len() == 1 && item.1[0] == u64::MAX;
+                    if last || out.send(item).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(out);
+        for (thread, items) in all.iter().take(usize::try_from(THREADS * ITEMS).unwrap_or(0)) {
+            let list: &mut Vec<_> = &mut seen[usize::try_from(thread).unwrap_or(0)];
+            assert!(items.iter().all(|item| *item == items[0]), "torn");
+            list.push(items.first().copied().unwrap_or(0));
+        }
+        (0..2).for_each(|_| drop(tx.send(&(0, vec![u64::MAX]))));
+    });
+    assert!(seen.iter().all(|list| list.len() as u64 == ITEMS));
+    Ok(())
+}
+
+#[test]
+fn a_fast_thread_and_others_take_turns() -> Answer {
+    const ITEMS: u64 = 20_000;
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    let sum = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..ITEMS).for_each(|item| drop(tx.send(&item))));
+        }
+        (0..2 * ITEMS).map(|_| rx.recv().unwrap_or(u64::MAX)).sum::<u64>()
+    });
+    assert_eq!(sum, ITEMS * (ITEMS - 1));
+    Ok(())
+}
+
+#[test]
+fn pipes_are_waited_for_together_and_the_closed_one_leaves() -> Answer {
+    let pipes: Vec<_> = (0..4).map(|_| Pipe::one_way::<u64>()).collect::<Result<_, _>>()?;
+    let (senders, mut open): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
+    let sending = thread::spawn(move || {
+        for (sender, tx) in (0..).zip(senders) {
+            (0..10).for_each(|item| drop(tx.send(&(sender * 100 + item))));
+        }
+    });
+    let mut all = Vec::new();
+    while !open.is_empty() {
+        let items = open.iter().map(|rx| rx as &dyn Waitable);
+        let ready = wait_any(&items.collect::<Vec<_>>(), None)?;
+        for at in ready.into_iter().rev() {
+            match open[at].try_recv() {
+                Ok(item) => all.push(item),
+                Err(TryRecvError::Closed) => drop(open.remove(at)),
+                Err(TryRecvError::Empty) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..4).flat_map(|s| (0..10).map(move |i| s * 100 + i)).collect::<Vec<u64>>());
+    sending.join().map_err(|_| "the sender panicked")?;
+    Ok(())
+}
+
+#[test]
+fn a_long_message_is_ready_when_the_last_part_has_come() -> Answer {
+    let (tx, rx) = Pipe::<()>::options().capacity(64).one_way::<Vec<u8>>()?;
+    let sending = thread::spawn(move || tx.send(&vec![1; 5000]));
+    assert_eq!(wait_any(&[&rx], None)?, [0]);
+    assert_eq!(rx.try_recv()?.len(), 5000);
+    sending.join().map_err(|_| "the sender panicked")??;
+    Ok(())
+}
+
+#[test]
+fn a_descriptor_tells_of_a_message_and_of_the_end() -> Answer {
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    let fd = WaitFd::new(rx.items())?;
+    let readable = |patience| poll::readable(&fd, Some(Deadline::after(patience)));
+    assert!(!readable(Duration::ZERO)?);
+    tx.send(&1)?;
+    assert!(readable(MINUTE)?);
+    assert_eq!(rx.try_recv()?, 1);
+    fd.rearm();
+    assert!(!readable(Duration::ZERO)?);
+    drop(tx);
+    assert!(readable(MINUTE)?);
+    assert!(matches!(rx.try_recv(), Err(TryRecvError::Closed)));
+    Ok(())
+}
