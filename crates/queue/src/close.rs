@@ -183,7 +183,8 @@ impl<T: Message> Queue<T> {
     ///
     /// Blocks as [`get`](Queue::get) does, which at a closed queue is as long as a process that
     /// lives is in the middle of putting or taking an item. Each item is taken once, whoever else
-    /// takes or closes meanwhile. If the process is killed in it, what it had taken is gone with
+    /// takes or closes meanwhile. What other processes have on [lease](Queue::lease) may come back,
+    /// and is waited for; [`join`](Queue::join) does not wait for what was dropped. If the process is killed in it, what it had taken is gone with
     /// it, and the rest can be taken by the consumers, or by another `close_now`.
     ///
     /// # Examples
@@ -199,7 +200,9 @@ impl<T: Message> Queue<T> {
     /// ```
     pub fn close_now(&self) -> Vec<Result<T, GetError>> {
         self.close();
-        self.iter().collect()
+        let all: Vec<_> = self.iter().collect();
+        all.iter().for_each(|got| self.drop_owed(got.is_ok()));
+        all
     }
 
     /// As [`close_now`](Self::close_now), blocking until `deadline` at most. If it passes, the last
@@ -221,6 +224,7 @@ impl<T: Message> Queue<T> {
         let mut taken = Vec::new();
         loop {
             let got = self.get_deadline(deadline);
+            self.drop_owed(got.is_ok());
             match got {
                 Err(TryGetError::Closed) => return taken,
                 Ok(_) | Err(TryGetError::Malformed(_)) => taken.push(got),

@@ -26,7 +26,7 @@ pub(crate) struct Counted<T> {
 
 impl<T> Counted<T> {
     pub(crate) fn new(queue: Queue<T>, side: Side) -> Result<Self> {
-        let seat = queue.join(side, queue.me())?;
+        let seat = queue.join_side(side, queue.me())?;
         Ok(Self { queue, side, seat })
     }
 
@@ -45,7 +45,7 @@ impl<T> Counted<T> {
         let loan = ticket
             .and_then(|(place, id, stamp)| Some(Loan { place, id: MemberId::new(id)?, stamp }));
         let row = queue.ring.row(side);
-        let seat = match (queue.join(side, me), loan) {
+        let seat = match (queue.join_side(side, me), loan) {
             (Ok(seat), loan) => {
                 loan.map(|loan| row.settle(loan));
                 seat
@@ -97,7 +97,7 @@ impl<T> Clone for Counted<T> {
         let seat = match (self.own_seat(), self.seat) {
             (Some(seat), _) => row.add(seat).then_some(seat),
             // A clone that a forked child makes of what it inherited is the child's.
-            (None, Some(_)) => self.queue.join(self.side, self.queue.me()).ok().flatten(),
+            (None, Some(_)) => self.queue.join_side(self.side, self.queue.me()).ok().flatten(),
             (None, None) => None,
         };
         Self { queue: self.queue.clone(), side: self.side, seat }
@@ -116,7 +116,7 @@ impl<T> Drop for Counted<T> {
 
 impl<T> Queue<T> {
     /// Counts a handle of `me`; `None` if the side is over.
-    fn join(&self, side: Side, me: MemberId) -> Result<Option<Seat>> {
+    fn join_side(&self, side: Side, me: MemberId) -> Result<Option<Seat>> {
         match self.ring.row(side).join(me, |id| self.segment().alive(id)) {
             Ok(seat) => Ok(Some(seat)),
             Err(Gone::Shut) => {

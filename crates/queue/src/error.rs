@@ -55,6 +55,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 const CLOSED: &str = "the queue is closed";
 const FULL: &str = "the queue is full";
 const EMPTY: &str = "the queue is empty";
+const NO_LEASES: &str = "the queue has no leases; make it with some: `QueueOptions::leases`";
 const CORRUPT: &str = "the queue is corrupt: a process wrote where it should not, or this process \
                        was taken for dead; make the queue anew";
 
@@ -343,6 +344,9 @@ pub enum GetError {
     /// for a process that can; [`Queue::discard_unreachable`](crate::Queue::discard_unreachable) drops it.
     #[error("the next item cannot be taken by this process: {0}")]
     Unreachable(crossproc_segment::Error),
+    /// The queue was made without leases.
+    #[error("{NO_LEASES}")]
+    NoLeases,
     /// A word of the queue has a value that no correct process writes.
     #[error("{CORRUPT}")]
     Corrupt,
@@ -366,6 +370,12 @@ pub enum TryGetError {
     /// for a process that can; [`Queue::discard_unreachable`](crate::Queue::discard_unreachable) drops it.
     #[error("the next item cannot be taken by this process: {0}")]
     Unreachable(crossproc_segment::Error),
+    /// As many items are on lease as can be at once, until the deadline if there was one.
+    #[error("all leases are taken; end some, or make the queue with more: `QueueOptions::leases`")]
+    AllLeased,
+    /// The queue was made without leases.
+    #[error("{NO_LEASES}")]
+    NoLeases,
     /// A word of the queue has a value that no correct process writes.
     #[error("{CORRUPT}")]
     Corrupt,
@@ -377,6 +387,7 @@ impl From<GetError> for TryGetError {
             GetError::Closed => Self::Closed,
             GetError::Malformed(error) => Self::Malformed(error),
             GetError::Unreachable(error) => Self::Unreachable(error),
+            GetError::NoLeases => Self::NoLeases,
             GetError::Corrupt => Self::Corrupt,
         }
     }
@@ -389,7 +400,8 @@ impl TryGetError {
             Self::Closed => GetError::Closed,
             Self::Malformed(error) => GetError::Malformed(error),
             Self::Unreachable(error) => GetError::Unreachable(error),
-            Self::Empty | Self::Corrupt => GetError::Corrupt,
+            Self::NoLeases => GetError::NoLeases,
+            Self::Empty | Self::AllLeased | Self::Corrupt => GetError::Corrupt,
         }
     }
 }
@@ -399,6 +411,7 @@ impl From<NoItem> for TryGetError {
         match none {
             NoItem::Empty | NoItem::Pending => Self::Empty,
             NoItem::Closed => Self::Closed,
+            NoItem::AllLeased => Self::AllLeased,
             NoItem::Corrupt => Self::Corrupt,
         }
     }

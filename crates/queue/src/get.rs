@@ -132,31 +132,35 @@ impl<T: Message> Queue<T> {
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let mut words = Words::empty(self.plan.bytes);
-        self.receive(patience, |_| {
+        let mut take = |_| {
             self.ring.take_words(words.as_mut_slice())?;
             self.ring.header().space().notify_one();
-            Ok(())
-        })?;
-        words.decode().map_err(TryGetError::Malformed)
+            Ok(words.decode().map_err(TryGetError::Malformed))
+        };
+        self.receive(patience, |me| self.get_beside_leases(me, &mut take))?
     }
 
     fn get_large(&self, patience: Patience) -> Result<T, TryGetError> {
-        match self.plan.form {
-            Form::Words | Form::Bytes => self.receive(patience, |me| self.get_bytes(me))?,
-            Form::Messages => self.receive(patience, |me| self.get_message(me))?,
-        }
+        let take = |me| match self.plan.form {
+            Form::Words | Form::Bytes => self.get_bytes(me),
+            Form::Messages => self.get_message(me),
+        };
+        self.receive(patience, |me| self.get_beside_leases(me, take))?
     }
 
     /// Makes attempts until one succeeds or the patience ends. An attempt that takes an item wakes a
     /// producer itself, as soon as its place is free.
-    fn receive<R>(
+    #[inline]
+    pub(crate) fn receive<R>(
         &self,
         patience: Patience,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         match attempt(self.me()) {
             Ok(got) => Ok(got),
-            Err(NoItem::Empty | NoItem::Pending) => self.receive_slow(patience, attempt),
+            Err(none @ (NoItem::Empty | NoItem::Pending | NoItem::AllLeased)) => {
+                self.receive_slow(patience, none, attempt)
+            }
             Err(none) => Err(none.into()),
         }
     }
@@ -165,40 +169,58 @@ impl<T: Message> Queue<T> {
     fn receive_slow<R>(
         &self,
         patience: Patience,
+        none: NoItem,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         if matches!(patience, Patience::None) {
             let again = now_and_then() && self.repair_head();
-            let answer = if again { attempt(self.me()) } else { Err(NoItem::Empty) };
+            let answer = if again { attempt(self.me()) } else { Err(none) };
             return answer.map_err(TryGetError::from);
         }
+        let deadline = patience.deadline();
+        if none == NoItem::AllLeased && !self.wait_for_entry(deadline) {
+            return Err(TryGetError::AllLeased);
+        }
+        loop {
+            match self.receive_item(deadline, &mut attempt) {
+                Err(NoItem::AllLeased) if self.wait_for_entry(deadline) => {}
+                answer => return answer.map_err(TryGetError::from),
+            }
+        }
+    }
+
+    /// Waits for an item, and makes attempts until one succeeds or finds that all are leased.
+    fn receive_item<R>(
+        &self,
+        deadline: Option<Deadline>,
+        mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
+    ) -> Result<R, NoItem> {
         let items = self.ring.header().items();
         let look = |look| {
             // Claims of many dead in a row are ended in one look.
             for _ in 0..=self.capacity() {
                 let again = look == Look::Repair && self.repair_head();
                 match attempt(self.me()) {
-                    Err(NoItem::Empty | NoItem::Pending) if again => {}
+                    Err(NoItem::Empty | NoItem::Pending | NoItem::AllLeased) if again => {}
                     Err(NoItem::Empty | NoItem::Pending) => return None,
                     answer => return Some(answer),
                 }
             }
             None
         };
-        let deadline = patience.deadline();
         let answer = block_on(self.segment(), items, &self.consumers, deadline, look);
         if items.has_waiters() {
             self.ring.wake_next_consumer();
         }
-        answer.unwrap_or(Err(NoItem::Empty)).map_err(TryGetError::from)
+        answer.unwrap_or(Err(NoItem::Empty))
     }
 }
 
 impl<T> Queue<T> {
-    /// Ends the claim at this end if its owner is dead, and closes the queue if the last counted
-    /// handle of a side is gone; whether it was so.
+    /// Ends the claim at this end and the leases whose owners are dead, and closes the queue if the
+    /// last counted handle of a side is gone; whether there was any of that.
     pub(crate) fn repair_head(&self) -> bool {
-        let closed = self.look_after_ends();
-        self.ring.repair_head(|id| self.segment().alive(id)) || closed
+        let (closed, leases) = (self.look_after_ends(), self.repair_leases());
+        self.ring.repair_head(|id| self.segment().alive(id)) || closed || leases
     }
 }

@@ -21,6 +21,10 @@ mod get;
 #[cfg(not(crossproc_loom))]
 mod iter;
 #[cfg(not(crossproc_loom))]
+mod join;
+#[cfg(not(crossproc_loom))]
+mod lease;
+#[cfg(not(crossproc_loom))]
 mod messages;
 #[cfg(not(crossproc_loom))]
 mod options;
@@ -47,6 +51,10 @@ pub use consumer::{Consumer, IntoIter};
 pub use error::{Error, GetError, PutError, Result, TryGetError, TryPutError};
 #[cfg(not(crossproc_loom))]
 pub use iter::Iter;
+#[cfg(not(crossproc_loom))]
+pub use join::{JoinError, TaskDoneError};
+#[cfg(not(crossproc_loom))]
+pub use lease::{AckError, Lease};
 #[cfg(not(crossproc_loom))]
 pub use options::QueueOptions;
 #[cfg(not(crossproc_loom))]

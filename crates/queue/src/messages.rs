@@ -52,7 +52,7 @@ const PUBLISH_TRIES: u32 = 8;
 
 /// The meta word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Meta(u64);
+pub(crate) struct Meta(u64);
 
 impl Meta {
     const LENGTH: u64 = (1 << 48) - 1;
@@ -64,25 +64,33 @@ impl Meta {
         Self(length as u64 | flag(block, Self::BLOCK) | flag(handles, Self::HANDLES))
     }
 
-    fn length(self) -> usize {
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn length(self) -> usize {
         usize::try_from(self.0 & Self::LENGTH).unwrap_or(usize::MAX)
     }
 
-    fn is_in_block(self) -> bool {
+    pub(crate) fn is_in_block(self) -> bool {
         self.0 & Self::BLOCK != 0
     }
 
-    fn has_handles(self) -> bool {
+    pub(crate) fn has_handles(self) -> bool {
         self.0 & Self::HANDLES != 0
     }
 }
 
 /// The words and bytes of a message's slot, under a claim or a hold.
 #[derive(Clone, Copy)]
-struct Slot<'q> {
-    place: &'q AtomicU64,
-    meta: &'q AtomicU64,
-    inline: NonNull<u8>,
+pub(crate) struct Slot<'q> {
+    pub(crate) place: &'q AtomicU64,
+    pub(crate) meta: &'q AtomicU64,
+    pub(crate) inline: NonNull<u8>,
 }
 
 impl Slot<'_> {
@@ -90,7 +98,7 @@ impl Slot<'_> {
     ///
     /// `payload` is that of a slot with place, meta word and inline bytes, mapped while the result
     /// is used.
-    unsafe fn new(payload: NonNull<AtomicU64>) -> Self {
+    pub(crate) unsafe fn new(payload: NonNull<AtomicU64>) -> Self {
         // SAFETY: mapped by the contract, and only reached as an atomic.
         let place = unsafe { payload.as_ref() };
         // SAFETY: the slot has a meta word.
@@ -105,42 +113,57 @@ impl Slot<'_> {
 
 /// A hold of the process that made it. To understand a message is to run its type's code, which may
 /// fork: what the copy does with its copy of this does nothing, for the hold is its parent's.
-struct Own<'q, T> {
+pub(crate) struct Own<'q, T> {
     queue: &'q Queue<T>,
     me: MemberId,
-    slot: Slot<'q>,
+    pub(crate) slot: Slot<'q>,
     /// Until it is committed.
     hold: Option<Hold<'q>>,
 }
 
 impl<'q, T: Message> Own<'q, T> {
-    fn new(queue: &'q Queue<T>, me: MemberId, hold: Hold<'q>) -> Self {
+    pub(crate) fn new(queue: &'q Queue<T>, me: MemberId, hold: Hold<'q>) -> Self {
         Self { queue, me, slot: queue.held(&hold), hold: Some(hold) }
     }
 
     /// Takes the item, as [`Hold::commit`]. In a copy the item is still pending.
-    fn commit(mut self) -> Result<(), NoItem> {
+    fn commit(self) -> Result<(), NoItem> {
+        self.into_hold()?.commit()
+    }
+
+    /// The hold, to be committed in another way.
+    pub(crate) fn into_hold(mut self) -> Result<Hold<'q>, NoItem> {
         let hold = self.hold.take();
-        if self.is_ours() {
-            return hold.map_or(Ok(()), Hold::commit);
+        if self.queue.is_still(self.me) {
+            return hold.ok_or(NoItem::Corrupt);
         }
         mem::forget(hold);
         Err(NoItem::Pending)
     }
 }
 
-impl<T> Own<'_, T> {
-    fn is_ours(&self) -> bool {
-        // ORDERING: acquire side of *joined* in `Segment::me`.
-        MemberId::new(self.queue.segment().me_word().load(Acquire)) == Some(self.me)
+impl<T> Drop for Own<'_, T> {
+    fn drop(&mut self) {
+        if self.hold.is_some() && !self.queue.is_still(self.me) {
+            mem::forget(self.hold.take());
+        }
     }
 }
 
-impl<T> Drop for Own<'_, T> {
-    fn drop(&mut self) {
-        if self.hold.is_some() && !self.is_ours() {
-            mem::forget(self.hold.take());
-        }
+/// A message as it was copied out of a slot or an entry.
+pub(crate) struct Read<T> {
+    pub(crate) meta: Meta,
+    pub(crate) reference: u64,
+    pub(crate) bytes: Scratch,
+    /// The item, of messages that hold handles; or why there is none.
+    pub(crate) early: Option<Result<T, TryGetError>>,
+}
+
+impl<T: Message> Read<T> {
+    /// The item.
+    pub(crate) fn finish(self) -> Result<T, TryGetError> {
+        let bytes = self.bytes;
+        self.early.unwrap_or_else(|| decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed))
     }
 }
 
@@ -231,27 +254,34 @@ impl<T: Message> Queue<T> {
     pub(crate) fn get_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
         let hold = Own::new(self, me, self.ring.hold(me)?);
         let slot = hold.slot;
+        let read = self.read(&slot);
+        if let Some(Err(error @ TryGetError::Unreachable(_))) = read.early {
+            return Ok(Err(error));
+        }
+        hold.commit()?;
+        self.clear_place(slot.place, read.reference);
+        self.ring.header().space().notify_one();
+        Ok(read.finish())
+    }
+
+    /// Copies a message out, and understands it already if it holds handles.
+    pub(crate) fn read(&self, slot: &Slot<'_>) -> Read<T> {
         let meta = Meta(slot.meta.load(Relaxed));
         // ORDERING: Acquire, as the block's bytes are reached through it.
         let reference = slot.place.load(Acquire);
         let mut bytes = Scratch::new();
-        let whole = self.read_message(&slot, meta, reference, &mut bytes.0);
-        let early = (whole && meta.has_handles())
-            .then(|| decode::<T>(&bytes.0, vec![self.segment().clone()]));
-        let early = match early {
-            Some(Err(DecodeError::Unreachable(error))) if !is_beyond_reach(&error) => {
-                return Ok(Err(TryGetError::Unreachable(error)));
-            }
-            early => early,
+        let whole = self.read_message(slot, meta, reference, &mut bytes.0);
+        let early = if whole {
+            meta.has_handles().then(|| match decode(&bytes.0, vec![self.segment().clone()]) {
+                Err(DecodeError::Unreachable(error)) if !is_beyond_reach(&error) => {
+                    Err(TryGetError::Unreachable(error))
+                }
+                item => item.map_err(TryGetError::Malformed),
+            })
+        } else {
+            Some(Err(TryGetError::Corrupt))
         };
-        hold.commit()?;
-        self.clear_place(slot.place, reference);
-        self.ring.header().space().notify_one();
-        if !whole {
-            return Ok(Err(TryGetError::Corrupt));
-        }
-        let item = early.unwrap_or_else(|| decode(&bytes.0, Vec::new()));
-        Ok(item.map_err(TryGetError::Malformed))
+        Read { meta, reference, bytes, early }
     }
 
     /// Takes the first message out if its handles cannot be attached here; see
@@ -289,17 +319,6 @@ impl<T: Message> Queue<T> {
         true
     }
 
-    /// Frees a block that the slot does not need any more, unless somebody else did.
-    fn clear_place(&self, place: &AtomicU64, reference: u64) {
-        if reference == 0 {
-            return;
-        }
-        // ORDERING: AcqRel: the block is not freed before it was read, nor before it is out of place.
-        if place.compare_exchange(reference, 0, AcqRel, Relaxed).is_ok() {
-            self.segment().blocks().drop_ref(reference);
-        }
-    }
-
     /// Frees the blocks that consumers, killed between commit and free, left in free slots.
     #[cold]
     fn sweep(&self) {
@@ -317,6 +336,7 @@ impl<T: Message> Queue<T> {
                 self.clear_place(slot.place, reference);
             }
         }
+        self.sweep_entries();
     }
 
     fn claimed<'q>(&self, claim: &Claim<'q>) -> Slot<'q> {
@@ -327,6 +347,19 @@ impl<T: Message> Queue<T> {
     fn held<'q>(&self, hold: &Hold<'q>) -> Slot<'q> {
         // SAFETY: as in `claimed`.
         unsafe { Slot::new(hold.payload()) }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Frees a block that the slot does not need any more, unless somebody else did.
+    pub(crate) fn clear_place(&self, place: &AtomicU64, reference: u64) {
+        if reference == 0 {
+            return;
+        }
+        // ORDERING: AcqRel: the block is not freed before it was read, nor before it is out of place.
+        if place.compare_exchange(reference, 0, AcqRel, Relaxed).is_ok() {
+            self.segment().blocks().drop_ref(reference);
+        }
     }
 }
 

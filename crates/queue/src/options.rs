@@ -6,13 +6,17 @@ use std::ptr::NonNull;
 use crossproc_message::Message;
 use crossproc_segment::Segment;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::queue::Queue;
-use crate::raw::{Geometry, Header, MAX_ENDS};
+use crate::raw::{Geometry, Header, MAX_ENDS, MAX_LEASES, entry_stride, size_for};
 
 /// Places of a row unless the options say otherwise.
 const ENDS: u32 = 64;
+/// Items that can be leased at once, unless the options say otherwise or they are large.
+const LEASES: u32 = 64;
+/// Memory for leases that no queue is too small for.
+const LEASE_BYTES: usize = 64 << 10;
 
 /// Sizes of a queue that is being made; from [`Queue::options`].
 ///
@@ -35,12 +39,21 @@ pub struct QueueOptions<T> {
     inline_bytes: Option<usize>,
     max_message_bytes: u64,
     ends: u32,
+    leases: Option<u32>,
+    joinable: bool,
     item: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Message> QueueOptions<T> {
     pub(crate) fn new() -> Self {
-        Self { inline_bytes: None, max_message_bytes: u64::MAX, ends: ENDS, item: PhantomData }
+        Self {
+            inline_bytes: None,
+            max_message_bytes: u64::MAX,
+            ends: ENDS,
+            leases: None,
+            joinable: false,
+            item: PhantomData,
+        }
     }
 
     /// How many processes at a time can have counted handles, on each side; see
@@ -48,6 +61,25 @@ impl<T: Message> QueueOptions<T> {
     /// otherwise, 65,536 at most; each costs 16 bytes. With 0 nothing is ever counted.
     pub fn ends(mut self, processes: usize) -> Self {
         self.ends = u32::try_from(processes).map_or(MAX_ENDS, |places| places.min(MAX_ENDS));
+        self
+    }
+
+    /// How many items can be on lease at once, 65,536 at most; see [`Queue::lease`]. With 0 none can.
+    ///
+    /// Unless said otherwise as many as the queue has places, but no more than 64, and no more than
+    /// fit into 64 KiB or an eighth of the queue's memory, but always one. Each takes about as much
+    /// memory as a place.
+    pub fn leases(mut self, items: usize) -> Self {
+        self.leases = Some(u32::try_from(items).map_or(MAX_LEASES, |items| items.min(MAX_LEASES)));
+        self
+    }
+
+    /// Has the queue know which items are not done yet, for [`Queue::join`]: an item that was got is
+    /// done when the process that got it says so, with [`Queue::task_done`]. That makes `get` some
+    /// nanoseconds slower; and a process with items to be done uses one of the
+    /// [`leases`](Self::leases).
+    pub fn joinable(mut self) -> Self {
+        self.joinable = true;
         self
     }
 
@@ -103,8 +135,25 @@ impl<T: Message> QueueOptions<T> {
     }
 
     fn geometry(&self, capacity: usize) -> Result<(Geometry, usize)> {
-        Plan::of::<T>(self.inline_bytes).geometry(capacity, self.max_message_bytes, self.ends)
+        let plan = Plan::of::<T>(self.inline_bytes);
+        let (mut geometry, bytes) = plan.geometry(capacity, self.max_message_bytes, self.ends)?;
+        geometry.joinable = self.joinable;
+        geometry.leases = self.leases.unwrap_or_else(|| default_leases(&geometry, bytes));
+        if self.joinable {
+            geometry.leases = geometry.leases.max(1);
+        }
+        let slot_bytes = plan.bytes as u64;
+        let bytes = size_for(&geometry).ok_or(Error::SizeOverflow { capacity, slot_bytes })?;
+        Ok((geometry, bytes))
     }
+}
+
+/// Entries that cost little beside the queue's other `bytes`.
+fn default_leases(geometry: &Geometry, bytes: usize) -> u32 {
+    let entry_bytes = entry_stride(geometry.stride) * size_of::<u64>();
+    let afforded = (bytes / 8).max(LEASE_BYTES) / entry_bytes;
+    let afforded = u32::try_from(afforded).unwrap_or(MAX_LEASES);
+    geometry.capacity.min(LEASES).min(afforded).max(1)
 }
 
 /// Fills the zeroed body of a new queue.

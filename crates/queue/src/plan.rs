@@ -74,7 +74,15 @@ impl Plan {
         let places = places.ok_or(Error::CapacityTooLarge { capacity })?;
         let overflow = Error::SizeOverflow { capacity, slot_bytes: self.bytes as u64 };
         let Some(stride) = self.stride() else { return Err(overflow) };
-        let geometry = Geometry { capacity: places, stride, form: self.form, max_bytes, ends };
+        let geometry = Geometry {
+            capacity: places,
+            stride,
+            form: self.form,
+            max_bytes,
+            ends,
+            leases: 0,
+            joinable: false,
+        };
         let bytes = size_for(&geometry).ok_or(overflow)?;
         Ok((geometry, bytes))
     }

@@ -211,11 +211,12 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Ends the claim at this end if its owner is dead, and closes the queue if the last counted
-    /// handle of a side is gone; whether it was so.
+    /// Ends the claim at this end if its owner is dead, and the leases of those who died before they
+    /// freed the place, and closes the queue if the last counted handle of a side is gone; whether
+    /// there was any of that.
     pub(crate) fn repair_tail(&self) -> bool {
-        let closed = self.look_after_ends();
-        self.ring.repair_tail(|id| self.segment().alive(id)) || closed
+        let (closed, leases) = (self.look_after_ends(), self.repair_leases());
+        self.ring.repair_tail(|id| self.segment().alive(id)) || closed || leases
     }
 }
 

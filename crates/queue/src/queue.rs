@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Result;
+use crate::lease::Clerk;
 use crate::options::QueueOptions;
 use crate::plan::Plan;
 use crate::raw::{Form, Header, Ring, SLOTS_OFFSET};
@@ -60,6 +61,7 @@ pub struct Queue<T> {
     pub(crate) max_bytes: u64,
     pub(crate) producers: Spin,
     pub(crate) consumers: Spin,
+    pub(crate) clerk: Clerk,
     item: PhantomData<fn(T) -> T>,
 }
 
@@ -167,10 +169,15 @@ impl<T: Message> Queue<T> {
         let ring = unsafe { Ring::new(header, slots, found.capacity, found.stride) };
         // SAFETY: `check` found that the rows lie in the body, behind the slots.
         let ring = unsafe { ring.with_ends(found.ends) };
-        let (producers, consumers) = (Spin::new(), Spin::new());
+        let entries = found.entries_offset().ok_or_else(corrupt)?;
+        // SAFETY: `check` found that the entries lie in the body.
+        let entries = unsafe { object.body().add(entries) }.cast();
+        // SAFETY: as above, and that there are not too many.
+        let ring = unsafe { ring.with_leases(entries, found.leases) };
+        let (producers, consumers, clerk) = (Spin::new(), Spin::new(), Clerk::new());
         let max_bytes = found.max_bytes;
         // INVARIANT: the ring is the object's, as checked.
-        Ok(Self { object, ring, plan, max_bytes, producers, consumers, item: PhantomData })
+        Ok(Self { object, ring, plan, max_bytes, producers, consumers, clerk, item: PhantomData })
     }
 }
 
@@ -209,10 +216,12 @@ impl<T> Queue<T> {
         self.ring.is_closed()
     }
 
-    /// Items in the queue, at that moment; those just being put or taken count.
+    /// Items in the queue, at that moment; those just being put or taken count, and so do those that
+    /// were given back, which take no place. Those on lease do not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ring.len() as usize
+        let back = if self.ring.is_leased() { self.ring.count_back() } else { 0 };
+        self.ring.len() as usize + back as usize
     }
 
     /// Tells whether the queue held nothing, at that moment.
@@ -224,7 +233,7 @@ impl<T> Queue<T> {
     /// Tells whether every place was taken, at that moment.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.len() == self.capacity()
+        self.ring.len() as usize == self.capacity()
     }
 
     /// How many items the queue can hold.
@@ -275,6 +284,7 @@ impl<T> Clone for Queue<T> {
             max_bytes: self.max_bytes,
             producers: Spin::new(),
             consumers: Spin::new(),
+            clerk: Clerk::new(),
             item: PhantomData,
         }
     }

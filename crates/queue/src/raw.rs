@@ -9,7 +9,7 @@
 //!
 //! | offset | size | field      | who writes            | values                                  |
 //! |-------:|-----:|------------|-----------------------|-----------------------------------------|
-//! |      0 |    8 | `head`     | consumers, helpers    | `lap:39 \| index:24`, the read end      |
+//! |      0 |    8 | `head`     | consumers, helpers    | `leased:1 \| lap:39 \| index:24`, the read end |
 //! |    128 |    8 | `tail`     | producers, close      | the write end, with `closed:1` on top   |
 //! |    256 |    4 | `items`    | sleeping consumers    | event count                             |
 //! |    384 |    4 | `space`    | sleeping producers    | event count                             |
@@ -22,9 +22,12 @@
 //! |    540 |    4 | `unused`   | nobody                | 0                                       |
 //! |    544 |    8 | `gates[0]` | counted producers     | see [`Row`]                             |
 //! |    552 |    8 | `gates[1]` | counted consumers     | see [`Row`]                             |
-//! |    560 |  464 | `reserved` | nobody                | 0; leases, joins, levels                |
+//! |    560 |  104 | `reserved` | nobody                | 0                                       |
+//! |    664 |  128 | `desk`     | see `lease`           | leases and joins                        |
+//! |    792 |  232 | `reserved` | nobody                | 0; levels                               |
 //! |   1024 |      | slots      |                       | `capacity` times `stride` words         |
 //! |        |      | rows       | counted handles       | two times `ends` words, see [`Row`]     |
+//! |        |      | entries    | see `lease`           | `leases` items out of the ring          |
 //!
 //! A slot is its word and then the payload. All zeroes is an empty, open queue once the maker's
 //! fields are set. Layout version 1.
@@ -38,6 +41,9 @@
 //! | FULL(lap)         | anybody reads                  | FREE(lap+1) or READING by any consumer |
 //! | READING(lap, o)   | `o` reads                      | FREE(lap+1) or FULL by `o`; FULL if `o` died |
 //! | SKIP(lap)         | nobody                         | FREE(lap+1) by anybody                 |
+//! | TAKEN(lap, e)     | nobody; it is in entry `e` too | FREE(lap+1) by its lessee, or if that died |
+//!
+//! FULL and READING become TAKEN by a lease; all about that is in `lease`.
 //!
 //! FREE again after a dead WRITING would let a second item in at a place that consumers already
 //! wait beyond; hence SKIP.
@@ -108,7 +114,9 @@
 //! - A claim of the dead takes a place until `head` has passed it.
 
 mod ends;
+mod entry;
 mod get;
+mod lease;
 mod put;
 mod repair;
 mod word;
@@ -123,7 +131,9 @@ use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 pub use crate::atomic::AtomicU64;
 pub use ends::{Gate, Gone, Loan, MAX_ENDS, Place, Row, Seat, Side};
+pub use entry::{EntryWord, Holding};
 pub use get::{Hold, NoItem};
+pub use lease::{Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, Taken, entry_stride};
 pub use put::{Claim, Refused};
 pub use word::{INDEX_BITS, LAP_BITS, Lap, Position, State, Word};
 
@@ -134,9 +144,13 @@ pub const SLOTS_OFFSET: usize = 1024;
 
 /// How often the length is counted anew because items were taken meanwhile.
 const LEN_TRIES: u32 = 100;
+/// The entries of leases begin on a cache line.
+const LINE_BYTES: usize = 64;
 
 /// Words kept for what later versions add; the model checker need not carry them.
-const RESERVED_WORDS: usize = if cfg!(crossproc_loom) { 0 } else { 58 };
+const fn reserved(words: usize) -> usize {
+    if cfg!(crossproc_loom) { 0 } else { words }
+}
 
 /// One word alone on two cache lines, as the prefetcher fetches them in pairs.
 #[derive(Debug)]
@@ -177,6 +191,22 @@ pub struct Geometry {
     pub max_bytes: u64,
     /// Places of the row of each side, `0..=MAX_ENDS`.
     pub ends: u32,
+    /// Items that can be leased at once, `0..=MAX_LEASES`.
+    pub leases: u32,
+    /// Whether what is got is owed until it is done.
+    pub joinable: bool,
+}
+
+impl Geometry {
+    /// Offset of the entries of leases from the header; `None` if it overflows.
+    #[must_use]
+    pub fn entries_offset(&self) -> Option<usize> {
+        let slot = usize::try_from(self.stride).ok()?.checked_mul(size_of::<u64>())?;
+        let slots = usize::try_from(self.capacity).ok()?.checked_mul(slot)?;
+        let rows = usize::try_from(self.ends).ok()?.checked_mul(2 * size_of::<Place>())?;
+        let end = SLOTS_OFFSET.checked_add(slots)?.checked_add(rows)?;
+        end.checked_next_multiple_of(LINE_BYTES)
+    }
 }
 
 /// The words before the slots. It holds no pointer.
@@ -194,7 +224,9 @@ pub struct Header {
     ends: AtomicU32,
     unused: AtomicU32,
     gates: [Gate; 2],
-    reserved: [AtomicU64; RESERVED_WORDS],
+    reserved: [AtomicU64; reserved(13)],
+    desk: Desk,
+    reserved_too: [AtomicU64; reserved(29)],
 }
 
 #[cfg(not(crossproc_loom))]
@@ -206,7 +238,8 @@ const _: () = {
     assert!(offset_of!(Header, stride) == 516 && offset_of!(Header, form) == 520);
     assert!(offset_of!(Header, closed) == 524 && offset_of!(Header, max_bytes) == 528);
     assert!(offset_of!(Header, ends) == 536 && offset_of!(Header, gates) == 544);
-    assert!(offset_of!(Header, reserved) == 560);
+    assert!(offset_of!(Header, reserved) == 560 && offset_of!(Header, desk) == 664);
+    assert!(offset_of!(Header, reserved_too) == 792);
 };
 
 impl fmt::Debug for Header {
@@ -239,6 +272,8 @@ impl Header {
             unused: AtomicU32::new(0),
             gates: [Gate::default(), Gate::default()],
             reserved: core::array::from_fn(|_| AtomicU64::new(0)),
+            desk: Desk::new(),
+            reserved_too: core::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -249,6 +284,11 @@ impl Header {
         self.form.store(geometry.form.code(), Relaxed);
         self.max_bytes.store(geometry.max_bytes, Relaxed);
         self.ends.store(geometry.ends, Relaxed);
+        self.desk.entries.store(geometry.leases, Relaxed);
+        self.desk.joinable.store(u32::from(geometry.joinable), Relaxed);
+        if geometry.joinable {
+            self.head.0.store(Position::leased_bit(), Relaxed);
+        }
     }
 
     /// The geometry found here, if it is one that fits into `bytes` and carries `form`.
@@ -260,6 +300,8 @@ impl Header {
             form,
             max_bytes: self.max_bytes.load(Relaxed),
             ends: self.ends.load(Relaxed),
+            leases: self.desk.entries.load(Relaxed),
+            joinable: self.desk.joinable.load(Relaxed) == 1,
         };
         let fits = size_for(&geometry).is_some_and(|needed| needed <= bytes);
         (fits && self.form.load(Relaxed) == form.code()).then_some(geometry)
@@ -286,13 +328,12 @@ pub fn size_for(geometry: &Geometry) -> Option<usize> {
     if !(1..=MAX_CAPACITY).contains(&geometry.capacity) || geometry.stride < 2 {
         return None;
     }
-    if geometry.ends > MAX_ENDS {
+    if geometry.ends > MAX_ENDS || geometry.leases > MAX_LEASES {
         return None;
     }
-    let slot = usize::try_from(geometry.stride).ok()?.checked_mul(size_of::<u64>())?;
-    let slots = usize::try_from(geometry.capacity).ok()?.checked_mul(slot)?;
-    let rows = 2 * usize::try_from(geometry.ends).ok()? * size_of::<Place>();
-    let bytes = SLOTS_OFFSET.checked_add(slots)?.checked_add(rows)?;
+    let entry = entry_stride(geometry.stride).checked_mul(size_of::<u64>())?;
+    let entries = usize::try_from(geometry.leases).ok()?.checked_mul(entry)?;
+    let bytes = geometry.entries_offset()?.checked_add(entries)?;
     Some(bytes).filter(|&bytes| isize::try_from(bytes).is_ok())
 }
 
@@ -300,7 +341,8 @@ pub fn size_for(geometry: &Geometry) -> Option<usize> {
 ///
 /// # Invariants
 ///
-/// `header` and `capacity * stride + 2 * ends` words from `slots` on are mapped, aligned and only reached as
+/// `header`, `capacity * stride + 2 * ends` words from `slots` on, and the `leases` entries from
+/// `entries` on are mapped, aligned and only reached as
 /// atomics (or by the holder of a claim) for as long as the view is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring {
@@ -310,6 +352,8 @@ pub struct Ring {
     stride: u32,
     /// Places of each of the two rows behind the slots; 0 where they are not viewed.
     ends: u32,
+    entries: NonNull<AtomicU64>,
+    leases: u32,
 }
 
 // SAFETY: a view reaches atomics, and payloads under a claim that excludes all others.
@@ -333,7 +377,8 @@ impl Ring {
         stride: u32,
     ) -> Self {
         // INVARIANT: by the safety contract.
-        Self { header, slots, capacity, stride, ends: 0 }
+        let entries = NonNull::dangling();
+        Self { header, slots, capacity, stride, ends: 0, entries, leases: 0 }
     }
 
     /// The words before the slots.
@@ -423,6 +468,10 @@ impl Ring {
     #[cold]
     pub fn wake_next_consumer(&self) {
         let head = self.load_head();
+        if head.is_leased() && self.has_back() {
+            self.header().items().notify_one();
+            return;
+        }
         let Some(slot) = self.slot(head) else { return };
         // ORDERING: SeqCst after the SeqCst end of a hold. The sleeper fenced (SeqCst) and then
         // saw the hold, or else it sees its end. If it saw the hold, its fence is before the
@@ -476,12 +525,24 @@ impl Ring {
     #[inline]
     fn load_head(&self) -> Position {
         // ORDERING: acquire side of *head*.
-        Position::from_bits(self.header().head.0.load(Acquire))
+        Position::of_head(self.header().head.0.load(Acquire))
     }
 
     /// Moves `head` past `at`, unless somebody did.
     #[inline]
     fn pass_head(&self, at: Position) {
+        let next = at.next(self.capacity).bits();
+        // ORDERING: release side of *head*.
+        let passed = self.header().head.0.compare_exchange(at.bits(), next, Release, Relaxed);
+        if passed == Err(at.bits() | Position::leased_bit()) {
+            self.pass_leased_head(at);
+        }
+    }
+
+    /// The same where the first lease came in between, or the position is not from `head`.
+    #[cold]
+    fn pass_leased_head(&self, at: Position) {
+        let at = Position::of_head(at.bits() | Position::leased_bit());
         let next = at.next(self.capacity).bits();
         // ORDERING: release side of *head*.
         let _ = self.header().head.0.compare_exchange(at.bits(), next, Release, Relaxed);

@@ -17,6 +17,9 @@ impl<T> Waitable for Queue<T> {
             match self.ring.has_item() {
                 Err(NoItem::Empty | NoItem::Pending) if again => {}
                 Err(NoItem::Empty | NoItem::Pending) => return false,
+                Err(NoItem::Closed) if self.ring.is_leased() => {
+                    return !self.ring.may_come_back(self.me());
+                }
                 _ => return true,
             }
         }

@@ -104,6 +104,17 @@ impl Blocks<'_> {
         });
     }
 
+    /// Moves the block that `reference` names to the word at offset `place`, which then holds another
+    /// reference, and names no block in use before. Whatever of it a death leaves undone can be done
+    /// again; the old place's protocol must let nobody else take or replace the block meanwhile.
+    ///
+    /// False if another living process is doing it; true if it is done, or there is no such block.
+    #[must_use]
+    pub fn rehome(&self, reference: u64, place: u64) -> bool {
+        let alive = |id| self.segment.alive(id);
+        self.segment.arena().rehome(reference, place, &self.segment.who(&alive))
+    }
+
     /// Takes the block that the word at offset `place` names, and frees it.
     pub(crate) fn take_and_free(&self, place: u64) {
         let alive = |id| self.segment.alive(id);

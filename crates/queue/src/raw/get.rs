@@ -18,6 +18,8 @@ pub enum NoItem {
     Pending,
     /// The queue was closed, and nothing is left in it.
     Closed,
+    /// As many items are on lease as can be at once.
+    AllLeased,
     /// The words are none that this protocol writes.
     Corrupt,
 }
@@ -28,9 +30,9 @@ pub enum NoItem {
 #[must_use = "an item that is not committed stays in the queue"]
 pub struct Hold<'r> {
     ring: &'r Ring,
-    slot: &'r AtomicU64,
-    at: Position,
-    word: Word,
+    pub(super) slot: &'r AtomicU64,
+    pub(super) at: Position,
+    pub(super) word: Word,
 }
 
 impl Ring {
@@ -55,8 +57,8 @@ impl Ring {
         Err(NoItem::Corrupt)
     }
 
-    /// Takes the item at the read end into `out` if nothing stands in the way; `false` says
-    /// nothing about why, [`Ring::take_words`] does.
+    /// Takes the item at the read end into `out` if nothing stands in the way, leases that were made
+    /// included; `false` says nothing about why, [`Ring::take_words`] does.
     ///
     /// # Panics
     ///
@@ -68,18 +70,13 @@ impl Ring {
         let Some(slot) = self.slot(at) else { return false };
         // ORDERING: acquire side of *publish*.
         let seen = slot.load(Acquire);
-        seen == Word::full(at.lap()).bits() && self.take_at(at, slot, out)
+        seen == at.plainly_full().bits() && self.take_at(at, slot, out)
     }
 
     /// Copies the payload of the slot that was seen full, and takes it unless it was taken.
     #[inline(always)]
     fn take_at(&self, at: Position, slot: &AtomicU64, out: &mut [u64]) -> bool {
-        for (index, word) in out.iter_mut().enumerate() {
-            // SAFETY: the index is below the words of the payload.
-            let from = unsafe { self.payload(slot).add(index) };
-            // SAFETY: within the ring, and only reached as an atomic.
-            *word = unsafe { from.as_ref() }.load(Relaxed);
-        }
+        self.read_at(slot, out);
         let full = Word::full(at.lap()).bits();
         let free = Word::free(at.lap().next()).bits();
         // commit: the item is taken.
@@ -89,6 +86,17 @@ impl Ring {
         }
         self.pass_head(at);
         true
+    }
+
+    /// Reads the first words of the payload of a slot, which has as many.
+    #[inline(always)]
+    pub(super) fn read_at(&self, slot: &AtomicU64, out: &mut [u64]) {
+        for (index, word) in out.iter_mut().enumerate() {
+            // SAFETY: the index is below the words of the payload.
+            let from = unsafe { self.payload(slot).add(index) };
+            // SAFETY: within the ring, and only reached as an atomic.
+            *word = unsafe { from.as_ref() }.load(Relaxed);
+        }
     }
 
     /// Holds the item at the read end for `me`.
@@ -116,6 +124,9 @@ impl Ring {
     ///
     /// What [`Ring::take_words`] would have answered.
     pub fn has_item(&self) -> Result<(), NoItem> {
+        if self.is_leased() && self.has_back() && self.count_back() > 0 {
+            return Ok(());
+        }
         for _ in 0..self.rounds() {
             if self.full_at_head()?.is_some() {
                 return Ok(());
@@ -126,7 +137,7 @@ impl Ring {
 
     /// One look at the read end: a full slot, `None` after something was moved on, or why not.
     #[inline]
-    fn full_at_head(&self) -> Result<Option<(Position, &AtomicU64)>, NoItem> {
+    pub(super) fn full_at_head(&self) -> Result<Option<(Position, &AtomicU64)>, NoItem> {
         let at = self.load_head();
         let slot = self.slot(at).ok_or(NoItem::Corrupt)?;
         // ORDERING: acquire side of *publish*; and the second look at `head` is not an earlier one.
@@ -142,7 +153,8 @@ impl Ring {
     fn not_full_at_head(&self, at: Position, slot: &AtomicU64, word: Word) -> Option<NoItem> {
         let found = match (word.past(at.lap()), word.state()) {
             (_, State::Unknown) => return Some(NoItem::Corrupt),
-            (1.., _) => {
+            // A lessee has the item, and is about to move `head` on.
+            (1.., _) | (0, State::Taken) => {
                 self.pass_head(at);
                 return None;
             }
@@ -150,8 +162,11 @@ impl Ring {
                 self.pass_skip(at, slot);
                 return None;
             }
-            (0, State::Free) if self.hinted_closed() => return self.closed_or_look_again(),
-            (0, State::Free) => NoItem::Empty,
+            // A lessee of the lap before has not freed it yet: the ring is empty all the same.
+            (0, State::Free) | (-1, State::Taken) if self.hinted_closed() => {
+                return self.closed_or_look_again();
+            }
+            (0, State::Free) | (-1, State::Taken) => NoItem::Empty,
             (0, State::Writing | State::Reading) => NoItem::Pending,
             // A full one was looked at before; an earlier lap at `head` nobody leaves.
             _ => return Some(NoItem::Corrupt),
@@ -167,7 +182,10 @@ impl Ring {
         }
         let at = self.load_head();
         let slot = self.slot(at)?;
-        (slot.load(Relaxed) == Word::free(at.lap()).bits()).then_some(NoItem::Closed)
+        let word = Word::from_bits(slot.load(Relaxed));
+        let vacant = word == Word::free(at.lap())
+            || word.state() == State::Taken && word.past(at.lap()) == -1;
+        vacant.then_some(NoItem::Closed)
     }
 
     /// Moves `head` past every slot that is free for the next lap already.
@@ -176,7 +194,12 @@ impl Ring {
             let at = self.load_head();
             let Some(slot) = self.slot(at) else { break };
             // ORDERING: acquire side of *reuse*; who sees `head` moved sees the slot free.
-            if Word::from_bits(slot.load(Acquire)).past(at.lap()) <= 0 {
+            let word = Word::from_bits(slot.load(Acquire));
+            let passed = match word.past(at.lap()) {
+                0 => word.state() == State::Taken,
+                laps => laps > 0,
+            };
+            if !passed {
                 return at;
             }
             self.pass_head(at);

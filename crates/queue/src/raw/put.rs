@@ -138,7 +138,7 @@ impl Ring {
                 self.pass_tail(at);
             }
             (-1, State::Skip) => self.pass_skip(at.lap_before(), slot),
-            (-1, State::Full | State::Writing | State::Reading) => {
+            (-1, State::Full | State::Writing | State::Reading | State::Taken) => {
                 if self.header().tail.0.load(Relaxed) == tail {
                     return Err(Refused::Full);
                 }

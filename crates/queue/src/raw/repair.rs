@@ -39,7 +39,8 @@ impl Ring {
             State::Writing => Word::skip(at.lap()),
             State::Reading => Word::full(at.lap()),
             State::Skip | State::Full => return word.past(at.lap()) == 0,
-            State::Free | State::Unknown => return false,
+            // What stands in the way of a producer then is the entry, which is repaired as a whole.
+            State::Free | State::Taken | State::Unknown => return false,
         };
         // A claim that names nobody was made by nobody alive.
         if word.past(at.lap()) != 0 || word.owner().is_some_and(alive) {
@@ -64,6 +65,7 @@ impl Ring {
         if slot.compare_exchange(skip, free, AcqRel, Relaxed).is_ok() {
             self.pass_head(at);
             self.header().space().notify_one();
+            self.desk().done().notify_all();
             if self.hinted_closed() {
                 self.header().items().notify_all();
             }

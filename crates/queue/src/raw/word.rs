@@ -12,6 +12,7 @@ pub const LAP_BITS: u32 = 39;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 const LAP_MASK: u64 = (1 << LAP_BITS) - 1;
 const CLOSED: u64 = 1 << 63;
+const LEASED: u64 = 1 << 63;
 
 const STATE_BITS: u32 = 4;
 const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
@@ -31,6 +32,8 @@ pub enum State {
     Skip,
     /// A consumer's, which reads the payload in place.
     Reading,
+    /// On its way into a lease's entry, which the word names; see `lease`.
+    Taken,
     /// Not a state of this version: a peer wrote rubbish.
     Unknown,
 }
@@ -40,6 +43,7 @@ const WRITING: u64 = 1;
 const FULL: u64 = 2;
 const SKIP: u64 = 3;
 const READING: u64 = 4;
+const TAKEN: u64 = 5;
 
 /// A lap, modulo `2^LAP_BITS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,8 @@ fn signed(value: u64, bits: u32) -> i64 {
 
 /// A place in the order of all items ever put: `closed:1 | lap:39 | index:24`.
 ///
-/// Only `tail` ever carries the closed bit.
+/// The top bit of `tail` says that the queue is closed, that of `head` that consumers have more to
+/// look at than the slot, see [`Position::is_leased`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position(u64);
 
@@ -83,6 +88,42 @@ impl Position {
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits & !CLOSED)
+    }
+
+    /// The word of `head`, with its top bit, so that a CAS compares that too.
+    #[inline]
+    #[must_use]
+    pub fn of_head(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Tells whether leases were ever made, or items are to be counted until they are done.
+    #[inline]
+    #[must_use]
+    pub fn is_leased(self) -> bool {
+        self.0 & LEASED != 0
+    }
+
+    /// The bit of `head` that [`Position::is_leased`] looks at, alone.
+    #[inline]
+    #[must_use]
+    pub fn leased_bit() -> u64 {
+        LEASED
+    }
+
+    /// The word that says that this slot carries the item of this lap; none that any slot has where
+    /// [`Position::is_leased`], so that one comparison asks for both.
+    #[inline]
+    #[must_use]
+    pub fn plainly_full(self) -> Word {
+        Word::full(Lap(self.0 >> INDEX_BITS))
+    }
+
+    /// Tells whether this position comes before `other` in the order of all items.
+    #[must_use]
+    pub fn is_before(self, other: Self) -> bool {
+        let laps = self.lap().past(other.lap());
+        laps < 0 || laps == 0 && self.index() < other.index()
     }
 
     /// The word of this position.
@@ -117,7 +158,7 @@ impl Position {
     #[inline]
     #[must_use]
     pub fn lap(self) -> Lap {
-        Lap(self.0 >> INDEX_BITS)
+        Lap(self.0 >> INDEX_BITS & LAP_MASK)
     }
 
     /// The position after this one in a ring of `capacity` slots.
@@ -125,7 +166,7 @@ impl Position {
     #[must_use]
     pub fn next(self, capacity: u32) -> Self {
         if self.index() + 1 >= capacity {
-            Self(self.lap().next().0 << INDEX_BITS)
+            Self(self.lap().next().0 << INDEX_BITS | self.0 & LEASED)
         } else {
             Self(self.0 + 1)
         }
@@ -148,13 +189,13 @@ impl Position {
     }
 }
 
-/// A slot's word: `state:4` with a lap, or with an owner and the low 32 bits of the lap.
+/// A slot's word: `state:4` with a lap, or with an owner or entry and the low 32 bits of the lap.
 ///
-/// | bits  | FREE, FULL, SKIP | WRITING, READING |
-/// |------:|------------------|------------------|
-/// |  0..4 | state            | state            |
-/// | 4..32 | lap              | owner            |
-/// | 32..64| lap, to bit 43   | lap's low 32     |
+/// | bits  | FREE, FULL, SKIP | WRITING, READING | TAKEN        |
+/// |------:|------------------|------------------|--------------|
+/// |  0..4 | state            | state            | state        |
+/// | 4..32 | lap              | owner            | entry        |
+/// | 32..64| lap, to bit 43   | lap's low 32     | lap's low 32 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(u64);
 
@@ -208,6 +249,20 @@ impl Word {
         Self(owned(lap, owner) | READING)
     }
 
+    /// Moved into the lease's entry number `entry`.
+    #[inline]
+    #[must_use]
+    pub fn taken(lap: Lap, entry: u32) -> Self {
+        Self(lap.0 << OWNED_LAP_SHIFT | (u64::from(entry) & OWNER_MASK) << STATE_BITS | TAKEN)
+    }
+
+    /// The entry that a taken slot's item is in, to be compared with the number of entries.
+    #[must_use]
+    pub fn entry(self) -> Option<u32> {
+        let entry = u32::try_from(self.0 >> STATE_BITS & OWNER_MASK).ok()?;
+        (self.state() == State::Taken).then_some(entry)
+    }
+
     /// The state alone.
     #[inline]
     #[must_use]
@@ -218,6 +273,7 @@ impl Word {
             FULL => State::Full,
             SKIP => State::Skip,
             READING => State::Reading,
+            TAKEN => State::Taken,
             _ => State::Unknown,
         }
     }
@@ -225,7 +281,7 @@ impl Word {
     /// Who holds the claim; `None` where there is none, or where the word names nobody.
     #[must_use]
     pub fn owner(self) -> Option<MemberId> {
-        if !self.is_owned() {
+        if !matches!(self.state(), State::Writing | State::Reading) {
             return None;
         }
         let id = u32::try_from(self.0 >> STATE_BITS & OWNER_MASK).ok()?;
@@ -235,15 +291,15 @@ impl Word {
     /// How many laps this word is past `lap`: 0 for the lap itself, negative for an earlier one.
     #[must_use]
     pub fn past(self, lap: Lap) -> i64 {
-        if self.is_owned() {
+        if self.has_short_lap() {
             signed((self.0 >> OWNED_LAP_SHIFT).wrapping_sub(lap.0), 32)
         } else {
             signed((self.0 >> STATE_BITS).wrapping_sub(lap.0), LAP_BITS)
         }
     }
 
-    fn is_owned(self) -> bool {
-        matches!(self.state(), State::Writing | State::Reading)
+    fn has_short_lap(self) -> bool {
+        matches!(self.state(), State::Writing | State::Reading | State::Taken)
     }
 }
 

@@ -9,7 +9,7 @@ use super::who::Who;
 use super::word::{Word, header, reference};
 
 /// How often an operation looks again when others change what it looked at.
-const ROUNDS: u32 = 1000;
+pub(super) const ROUNDS: u32 = 1000;
 
 /// Why nothing was taken out of a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum TakeError {
 }
 
 /// What a look at a place's block gave.
-enum Look {
+pub(super) enum Look {
     /// It is `TAKING` by me now.
     Mine(Block),
     /// It changed, or was helped on: look again.
@@ -213,10 +213,9 @@ impl Arena {
         })
     }
 
-    fn look(&self, named: u64, who: &Who<'_>) -> Look {
+    pub(super) fn look(&self, named: u64, who: &Who<'_>) -> Look {
         let Some((index, seen)) = self.named(named) else { return Look::Odd };
         let word = &self.header(index).word;
-        let belongs = seen.to(header::BELONGS, 0);
         match seen.state() {
             header::BELONGS => {
                 let taking = seen.to(header::TAKING, who.me.get());
@@ -228,7 +227,8 @@ impl Arena {
             }
             header::TAKING if !who.is_dead(seen.low()) => Look::Busy,
             _ => {
-                // A publisher that has not settled, or a dead taker: the block is in its place.
+                // A publisher that has not settled, or a dead taker or mover: the block is in a place.
+                let belongs = self.settled(index, seen);
                 // ORDERING: release side of *settle*, on its behalf.
                 let _ = word.compare_exchange(seen.bits(), belongs.bits(), AcqRel, Relaxed);
                 Look::Again
@@ -307,7 +307,7 @@ impl Arena {
     }
 
     #[inline]
-    fn cell(&self, place: u64) -> &AtomicU64 {
+    pub(super) fn cell(&self, place: u64) -> &AtomicU64 {
         self.place(place).expect("a place is an aligned word of the segment")
     }
 }

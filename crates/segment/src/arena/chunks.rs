@@ -362,6 +362,13 @@ impl Arena {
     ) -> bool {
         match seen.state() {
             header::TAKEN | header::TAKING if census.is_dead(seen.low()) => {
+                let settled = self.settled(index, seen);
+                if settled.generation() != seen.generation() {
+                    let word = &self.header(index).word;
+                    // ORDERING: release side of *settle*, for a mover.
+                    let _ = word.compare_exchange(seen.bits(), settled.bits(), AcqRel, Relaxed);
+                    return false;
+                }
                 if self.is_named(index, seen) {
                     self.settle(&Block { header: index, word: seen });
                     return false;

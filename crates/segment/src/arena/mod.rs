@@ -37,7 +37,7 @@
 //! | `FREE`       | nobody                                                                      |
 //! | `TAKEN(me)`  | me; or, once its place names it, whoever the place's protocol lets          |
 //! | `BELONGS`    | whoever the place's protocol lets; nobody new once the place is changed     |
-//! | `TAKING(me)` | as `BELONGS` until the place is cleared, then me                            |
+//! | `TAKING(me)` | as `BELONGS` until the place is cleared, then me; or until the move is done |
 //!
 //! | chunk         |                                                                           |
 //! |---------------|---------------------------------------------------------------------------|
@@ -58,6 +58,8 @@
 //!   `TAKEN -> BELONGS`; 4 drop the old block.
 //! - **take**: 1 a named `TAKEN` is helped to `BELONGS`; CAS `BELONGS -> TAKING(me)`; 2 CAS place
 //!   `reference -> 0` **(commit)**; 3 CAS `-> TAKEN(me)`, generation + 1. Place changed: free it.
+//! - **rehome**: 1 as take; 2 the new place names generation + 1; 3 header's place = the new place; 4
+//!   CAS `TAKING(me) -> BELONGS`, generation + 1 **(commit)**.
 //! - **drop**: `BELONGS` or unsettled `TAKEN`, not named, not held: CAS `-> FREE`.
 //! - **give**: 1 CAS chunk `VACANT -> INIT(me)`; 2 tails `VACANT -> TAIL`; 3 headers
 //!   `RETIRED -> FREE`; 4 CAS `INIT -> CLASS` **(commit)**.
@@ -90,6 +92,8 @@
 //! | publish, before dropping the old    | `BELONGS`, no place names it        | `FREE`                |
 //! | take, before the commit             | `TAKING(dead)`, its place names it  | `BELONGS`, still there|
 //! | take, after the commit              | `TAKING`/`TAKEN(dead)`, not named   | `FREE`                |
+//! | rehome, before the header's place   | `TAKING(dead)`, the old place names it | `BELONGS`, in the old  |
+//! | rehome, after it                    | `TAKING(dead)`, the new place names the next generation | `BELONGS`, generation + 1 |
 //! | free, after its CAS                 | `FREE`, perhaps no hint             | a full search finds it|
 //! | give, before its headers open       | `INIT(dead)`, perhaps tails         | `VACANT`              |
 //! | give, after the first header        | `INIT(dead)`                        | `CLASS`               |
@@ -117,6 +121,7 @@ mod chunks;
 mod geometry;
 mod holds;
 mod magazine;
+mod rehome;
 mod view;
 mod who;
 pub mod word;

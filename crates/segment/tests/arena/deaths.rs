@@ -156,6 +156,75 @@ fn a_second_death_in_the_repair_of_the_first_leaves_before_or_after() {
     }
 }
 
+/// How far a mover came, before the move is done again by a survivor.
+const MOVE_STEPS: [fn(&World, &Block, u64); 4] = [
+    |_, _, _| {},
+    |w, block, to| w.arena.name_in(block, to),
+    |w, block, to| {
+        w.arena.name_in(block, to);
+        w.arena.note_move(block, to);
+    },
+    |w, block, to| {
+        w.arena.name_in(block, to);
+        w.arena.note_move(block, to);
+        w.arena.commit_move(block);
+    },
+];
+
+#[test]
+fn a_mover_that_dies_at_any_step_loses_no_block_and_can_be_followed() {
+    for (step, moved_so_far) in MOVE_STEPS.into_iter().enumerate() {
+        for reclaim_first in [false, true] {
+            let world = small();
+            let (me, victim) = (world.join(), world.join());
+            let (from, to) = (world.place(0), world.place(1));
+            put(&world, &me, from, 1);
+            let named = world.word(from).load(SeqCst);
+            moved_so_far(&world, &claim(&world, &victim, from), to);
+            assert_eq!(
+                world.arena.rehome(named, to, &me),
+                step == 3,
+                "a living mover is left alone"
+            );
+            world.kill(&victim);
+            if reclaim_first {
+                world.arena.reclaim(&me);
+            }
+            assert!(world.arena.rehome(named, to, &me));
+            assert_eq!(world.arena.resolve(named), None, "the old reference is void");
+            // What the old place holds may be replaced, or dropped: it is not the block's any more.
+            put(&world, &me, from, 2);
+            assert_eq!(world.arena.reclaim(&me), 0, "step {step}");
+            assert_eq!(world.capacity(64, &me), 510);
+            for (place, value) in [(to, 1), (from, 2)] {
+                let block = world.arena.take(place, &me).unwrap();
+                assert_eq!(world.value_of(&block), value, "step {step}");
+                assert!(world.arena.free(block, &mut Magazines::new()));
+            }
+            assert_eq!(world.capacity(64, &me), 512);
+        }
+    }
+}
+
+#[test]
+fn a_late_mover_moves_nothing_that_is_not_the_block_it_meant() {
+    let world = small();
+    let (me, late) = (world.join(), world.join());
+    let (from, to) = (world.place(0), world.place(1));
+    put(&world, &me, from, 1);
+    let named = world.word(from).load(SeqCst);
+    assert!(world.arena.rehome(named, to, &me));
+    let block = world.arena.take(to, &me).unwrap();
+    assert!(world.arena.free(block, &mut Magazines::new()));
+    // The same block, as the next message of the same place.
+    put(&world, &me, from, 2);
+    assert!(world.arena.rehome(named, to, &late));
+    assert_eq!(world.word(to).load(SeqCst), 0);
+    assert_eq!(world.arena.reclaim(&me), 0);
+    let taken = world.arena.take(from, &me).unwrap();
+    assert_eq!(world.value_of(&taken), 2);
+}
+
 #[test]
 fn a_living_taker_is_left_alone_and_a_replaced_block_is_the_takers_to_free() {
     let world = small();

@@ -1,0 +1,98 @@
+//! What a handle remembers for leases: where an entry is likely to be free, and when it last looked
+//! after the dead.
+
+use std::ptr::NonNull;
+
+use crossproc_segment::MemberId;
+use crossproc_sys::clock::now_ns;
+
+use crate::atomic::AtomicU32;
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::Relaxed;
+use crate::queue::Queue;
+use crate::raw::{Blank, Help, NoItem};
+
+/// Calls between looks at the clock, where they follow fast upon each other.
+const CALLS: u32 = 32;
+/// Calls are fast if as many as are between two looks at the clock take less.
+const FAST_NS: u64 = 1_000_000;
+/// How often somebody looks whether holders have died, in a queue that never runs empty.
+const LOOK_NS: u64 = 50_000_000;
+
+/// Hints only, and so all Relaxed: whatever they say, nothing goes wrong but slower.
+#[derive(Debug)]
+pub(crate) struct Clerk {
+    /// The entry to begin with plus 1, or 0 for one by the process's id.
+    entry: AtomicU32,
+    /// Calls left until the next look at the clock.
+    calls: AtomicU32,
+    looked_ns: AtomicU64,
+}
+
+impl Clerk {
+    pub(crate) fn new() -> Self {
+        Self { entry: AtomicU32::new(0), calls: AtomicU32::new(0), looked_ns: AtomicU64::new(0) }
+    }
+
+    /// True now and then: at each call if calls are rare.
+    #[inline]
+    fn is_clock_due(&self) -> bool {
+        let left = self.calls.load(Relaxed);
+        self.calls.store(left.wrapping_sub(1), Relaxed);
+        left == 0 || left > CALLS
+    }
+
+    /// The time, and sets when the clock is due again.
+    #[cold]
+    fn look_at_clock(&self) -> u64 {
+        let now_ns = now_ns();
+        let passed_ns = now_ns.saturating_sub(self.looked_ns.load(Relaxed));
+        self.looked_ns.store(now_ns, Relaxed);
+        self.calls.store(if passed_ns < FAST_NS { CALLS } else { 0 }, Relaxed);
+        now_ns
+    }
+}
+
+impl<T> Queue<T> {
+    /// Claims an entry, for a lease.
+    #[inline]
+    pub(super) fn blank(&self, me: MemberId) -> Result<Blank<'_>, NoItem> {
+        let hint = self.clerk.entry.load(Relaxed);
+        let first = hint.checked_sub(1).unwrap_or_else(|| me.get() % self.ring.leases().max(1));
+        let blank = self.ring.claim_entry(me, first).ok_or(NoItem::AllLeased)?;
+        if blank.index() + 1 != hint {
+            self.clerk.entry.store(blank.index() + 1, Relaxed);
+        }
+        Ok(blank)
+    }
+
+    /// Looks after dead holders if it is time: in a queue that never runs empty nobody waits, and so
+    /// nobody else does.
+    #[inline]
+    pub(super) fn look_sometimes(&self) {
+        if self.clerk.is_clock_due() {
+            let now_ns = self.clerk.look_at_clock();
+            if self.ring.desk().is_look_due(now_ns, LOOK_NS) {
+                self.repair_leases();
+            }
+        }
+    }
+
+    /// Ends what dead holders left; whether it is worth looking again.
+    pub(crate) fn repair_leases(&self) -> bool {
+        if !self.ring.is_leased() {
+            return false;
+        }
+        let mut last = None;
+        let alive = |id| match last {
+            Some((known, alive)) if known == id => alive,
+            _ => {
+                let alive = self.segment().alive(id);
+                last = Some((id, alive));
+                alive
+            }
+        };
+        let moved = |slot: NonNull<AtomicU64>, entry: NonNull<AtomicU64>| self.moved(slot, entry);
+        self.ring.repair_leases(&mut Help { alive, moved })
+    }
+}

@@ -1,0 +1,132 @@
+//! Leases of items in the three forms that they take.
+
+use std::ptr::NonNull;
+
+use crossproc_message::{Message, decode};
+use crossproc_segment::MemberId;
+
+use super::guard::Lease;
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::Acquire;
+use crate::bytes::{copy_in, copy_out};
+use crate::error::TryGetError;
+use crate::plan::small;
+use crate::queue::Queue;
+use crate::raw::{Form, Kept, NoItem};
+use crate::scratch::Scratch;
+use crate::words::Words;
+
+type Leased<'q, T> = Result<Lease<'q, T>, TryGetError>;
+
+impl<T: Message> Queue<T> {
+    /// Leases the item at the read end.
+    #[inline]
+    pub(super) fn lease_first(&self, me: MemberId) -> Result<Leased<'_, T>, NoItem> {
+        if let Some(bytes) = small::<T>() {
+            return self.lease_words(me, bytes);
+        }
+        match self.plan.form {
+            Form::Words => self.lease_words(me, self.plan.bytes),
+            Form::Bytes => self.lease_bytes(me),
+            Form::Messages => self.lease_message(me),
+        }
+    }
+
+    #[inline]
+    fn lease_words(&self, me: MemberId, bytes: usize) -> Result<Leased<'_, T>, NoItem> {
+        // Not worth an entry.
+        self.ring.has_item()?;
+        let mut words = Words::empty(bytes);
+        let kept = self.ring.lease_words(self.blank(me)?, words.as_mut_slice())?;
+        Ok(self.hand_out(me, kept, words.decode().map_err(TryGetError::Malformed)))
+    }
+
+    fn lease_bytes(&self, me: MemberId) -> Result<Leased<'_, T>, NoItem> {
+        self.ring.has_item()?;
+        let blank = self.blank(me)?;
+        let hold = self.ring.hold(me)?;
+        let mut bytes = Scratch::new();
+        // SAFETY: the slot has an item's bytes, as checked when the handle was made, and is held.
+        unsafe { copy_out(hold.payload().cast(), self.plan.bytes, &mut bytes.0) };
+        // SAFETY: an entry has as many bytes as a slot, and this one is claimed.
+        unsafe { copy_in(&bytes.0, blank.payload().cast()) };
+        let kept = hold.lease(blank)?.keep();
+        let item = decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed);
+        Ok(self.hand_out(me, kept, item))
+    }
+
+    /// Reads the item of a lease that was given back.
+    pub(super) fn deliver(&self, me: MemberId, kept: Kept) -> Leased<'_, T> {
+        let item = match self.plan.form {
+            Form::Words => {
+                let mut words = Words::empty(self.plan.bytes);
+                self.ring.read_kept(kept, words.as_mut_slice());
+                words.decode().map_err(TryGetError::Malformed)
+            }
+            Form::Bytes => self.read_kept_bytes(kept),
+            Form::Messages => self.read_kept_message(kept),
+        };
+        self.hand_out(me, kept, item)
+    }
+
+    fn read_kept_bytes(&self, kept: Kept) -> Result<T, TryGetError> {
+        let payload = self.ring.kept_payload(kept).ok_or(TryGetError::Corrupt)?;
+        let mut bytes = Scratch::new();
+        // SAFETY: an entry has as many bytes as a slot, and this one is leased.
+        unsafe { copy_out(payload.cast(), self.plan.bytes, &mut bytes.0) };
+        decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed)
+    }
+
+    /// What cannot be read is done with, what cannot be taken here goes back.
+    #[inline]
+    pub(super) fn hand_out(
+        &self,
+        me: MemberId,
+        kept: Kept,
+        item: Result<T, TryGetError>,
+    ) -> Leased<'_, T> {
+        match item {
+            Ok(item) => Ok(Lease::new(self, me, kept, item)),
+            Err(error) => {
+                self.refuse(me, kept, &error);
+                Err(error)
+            }
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, me: MemberId, kept: Kept, error: &TryGetError) {
+        // An item's own code may have forked: the lease is the parent's.
+        if !self.is_still(me) {
+            return;
+        }
+        if matches!(error, TryGetError::Unreachable(_)) {
+            self.ring.give_back(kept);
+        } else {
+            self.acknowledge(kept);
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Ends a lease, and frees what its message had beside the entry.
+    #[inline]
+    pub(super) fn acknowledge(&self, kept: Kept) -> bool {
+        if self.plan.form == Form::Messages {
+            return self.acknowledge_message(kept);
+        }
+        self.ring.ack(kept)
+    }
+
+    /// Moves what the payload of a slot refers to, to that of an entry, for somebody dead.
+    pub(super) fn moved(&self, slot: NonNull<AtomicU64>, entry: NonNull<AtomicU64>) -> bool {
+        self.plan.form != Form::Messages || self.move_block(slot, entry)
+    }
+
+    /// Tells whether this process is `me` still, and not a child that it forked.
+    #[inline]
+    pub(crate) fn is_still(&self, me: MemberId) -> bool {
+        // ORDERING: acquire side of *joined* in `Segment::me`.
+        MemberId::new(self.segment().me_word().load(Acquire)) == Some(me)
+    }
+}

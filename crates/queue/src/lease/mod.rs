@@ -1,0 +1,14 @@
+//! Leases: items handed out that stay the queue's until they are acknowledged.
+//!
+//! The protocol is `raw`'s; here are its handles.
+
+mod clerk;
+mod consumer;
+mod forms;
+mod get;
+mod guard;
+mod messages;
+mod take;
+
+pub(crate) use clerk::Clerk;
+pub use guard::{AckError, Lease};

@@ -1,0 +1,141 @@
+//! Taking leases.
+
+use std::time::Duration;
+
+use crossproc_message::Message;
+use crossproc_segment::MemberId;
+use crossproc_sys::clock::Deadline;
+
+use super::guard::Lease;
+use crate::error::{GetError, TryGetError};
+use crate::put::Patience;
+use crate::queue::Queue;
+use crate::raw::NoItem;
+
+impl<T: Message> Queue<T> {
+    /// Hands out the first item, which is the queue's until [`Lease::ack`]. Blocks while the queue is
+    /// empty, and while as many items are on lease as can be at once.
+    ///
+    /// Items that were given back, or whose holder died, come before all others. While it waits it
+    /// notices within 0.1 s if a holder died.
+    ///
+    /// Items on lease take no place: the queue can be full of others meanwhile. A closed queue is at
+    /// its end when it is empty and no *other* process has a lease, whose item could come back:
+    /// until then this blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let queue = crossproc_queue::Queue::<u64>::bounded(4)?;
+    /// queue.put(7)?;
+    /// let lease = queue.lease()?;
+    /// assert_eq!((*lease, queue.len(), queue.leased()), (7, 0, 1));
+    /// lease.ack()?;
+    /// assert_eq!(queue.leased(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get); [`GetError::NoLeases`] if the queue was made with `leases(0)`.
+    #[inline]
+    pub fn lease(&self) -> Result<Lease<'_, T>, GetError> {
+        self.lease_within(Patience::Endless).map_err(TryGetError::without_empty)
+    }
+
+    /// Hands out the first item if there is one. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_queue::{Queue, TryGetError};
+    ///
+    /// let queue = Queue::<u8>::options().leases(1).bounded(2)?;
+    /// assert!(matches!(queue.try_lease(), Err(TryGetError::Empty)));
+    /// queue.put(1)?;
+    /// queue.put(2)?;
+    /// let lease = queue.try_lease()?;
+    /// assert!(matches!(queue.try_lease(), Err(TryGetError::AllLeased)));
+    /// lease.ack()?;
+    /// assert_eq!(*queue.try_lease()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TryGetError::Empty`], [`TryGetError::AllLeased`], or as [`lease`](Self::lease).
+    #[inline]
+    pub fn try_lease(&self) -> Result<Lease<'_, T>, TryGetError> {
+        self.lease_within(Patience::None)
+    }
+
+    /// Hands out the first item. Blocks as [`lease`](Self::lease), but no longer than `timeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use crossproc_queue::{Queue, TryGetError};
+    ///
+    /// let queue = Queue::<u8>::bounded(1)?;
+    /// let nothing = queue.lease_timeout(Duration::from_millis(1));
+    /// assert!(matches!(nothing, Err(TryGetError::Empty)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lease`](Self::try_lease), after the timeout.
+    #[inline]
+    pub fn lease_timeout(&self, timeout: Duration) -> Result<Lease<'_, T>, TryGetError> {
+        self.lease_within(Patience::For(timeout))
+    }
+
+    /// Hands out the first item. Blocks as [`lease`](Self::lease), until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lease`](Self::try_lease), after the deadline.
+    #[inline]
+    pub fn lease_deadline(&self, deadline: Deadline) -> Result<Lease<'_, T>, TryGetError> {
+        self.lease_within(Patience::Until(deadline))
+    }
+
+    #[inline]
+    fn lease_within(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
+        if self.ring.leases() == 0 {
+            return Err(TryGetError::NoLeases);
+        }
+        self.receive(patience, |me| self.lease_once(me))?
+    }
+
+    #[inline]
+    fn lease_once(&self, me: MemberId) -> Result<Result<Lease<'_, T>, TryGetError>, NoItem> {
+        self.look_sometimes();
+        if let Some(kept) = self.ring.take_back(me) {
+            return Ok(self.deliver(me, kept));
+        }
+        self.lease_first(me).map_err(|none| self.at_the_end(me, none))
+    }
+}
+
+impl<T> Queue<T> {
+    /// Items on lease, at that moment, in all processes. They do not count for [`len`](Self::len).
+    #[must_use]
+    pub fn leased(&self) -> usize {
+        self.ring.count_live() as usize
+    }
+
+    /// How many items can be on lease at once; see
+    /// [`QueueOptions::leases`](crate::QueueOptions::leases).
+    #[must_use]
+    pub fn max_leases(&self) -> usize {
+        self.ring.leases() as usize
+    }
+
+    /// A queue is not at its end before what others have on lease is done.
+    pub(super) fn at_the_end(&self, me: MemberId, none: NoItem) -> NoItem {
+        if none == NoItem::Closed && self.ring.may_come_back(me) { NoItem::Pending } else { none }
+    }
+}
