@@ -45,6 +45,12 @@ impl AtomicU64 {
     }
 
     /// As the real one.
+    pub fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
+        self.touch(ordering);
+        self.word.fetch_add(value, ordering)
+    }
+
+    /// As the real one.
     pub fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
         self.touch(ordering);
         self.word.fetch_or(value, ordering)

@@ -10,7 +10,7 @@ use crossproc_segment::MemberId;
 
 use crate::error::{Refusal, TryGetError};
 use crate::queue::Queue;
-use crate::raw::NoItem;
+use crate::raw::{Hold, NoItem};
 use crate::scratch::Scratch;
 
 /// Copies `bytes` to `to`.
@@ -59,12 +59,23 @@ impl<T: Message> Queue<T> {
     }
 
     pub(crate) fn get_bytes(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
+        let (hold, bytes) = self.hold_bytes(me)?;
+        hold.commit()?;
+        self.ring.header().space().notify_one();
+        Ok(decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed))
+    }
+
+    pub(crate) fn peek_bytes(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
+        let (hold, bytes) = self.hold_bytes(me)?;
+        drop(hold);
+        Ok(decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed))
+    }
+
+    fn hold_bytes(&self, me: MemberId) -> Result<(Hold<'_>, Scratch), NoItem> {
         let hold = self.ring.hold(me)?;
         let mut bytes = Scratch::new();
         // SAFETY: the slot has an item's bytes, as checked when the handle was made, and is held.
         unsafe { copy_out(hold.payload().cast(), self.plan.bytes, &mut bytes.0) };
-        hold.commit()?;
-        self.ring.header().space().notify_one();
-        Ok(decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed))
+        Ok((hold, bytes))
     }
 }

@@ -126,6 +126,16 @@ pub enum TryPutError<T> {
     Corrupt(T),
 }
 
+/// Why [`Queue::put_many`](crate::Queue::put_many) did not put all the items.
+#[derive(Debug, thiserror::Error)]
+#[error("{put} items were put, the next was not: {error}")]
+pub struct PutManyError {
+    /// How many were put: the first ones, in order.
+    pub put: usize,
+    /// Why the next was not; never [`TryPutError::Full`].
+    pub error: TryPutError<()>,
+}
+
 impl<T> PutError<T> {
     /// The item that was not put.
     pub fn into_item(self) -> T {

@@ -118,7 +118,7 @@ impl<T: Message> Queue<T> {
     }
 
     #[inline(always)]
-    fn get_within(&self, patience: Patience) -> Result<T, TryGetError> {
+    pub(crate) fn get_within(&self, patience: Patience) -> Result<T, TryGetError> {
         let Some(bytes) = small::<T>() else { return self.get_large(patience) };
         let mut words = Words::empty(bytes);
         if !self.ring.take_words_at_once(words.as_mut_slice()) {

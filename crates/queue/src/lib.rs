@@ -5,6 +5,8 @@ mod atomic;
 pub mod raw;
 
 #[cfg(not(crossproc_loom))]
+mod batch;
+#[cfg(not(crossproc_loom))]
 mod bytes;
 #[cfg(not(crossproc_loom))]
 mod close;
@@ -25,9 +27,15 @@ mod join;
 #[cfg(not(crossproc_loom))]
 mod lease;
 #[cfg(not(crossproc_loom))]
+mod look;
+#[cfg(not(crossproc_loom))]
 mod messages;
 #[cfg(not(crossproc_loom))]
 mod options;
+#[cfg(not(crossproc_loom))]
+mod place;
+#[cfg(not(crossproc_loom))]
+mod place_bytes;
 #[cfg(not(crossproc_loom))]
 mod plan;
 #[cfg(not(crossproc_loom))]
@@ -48,7 +56,7 @@ pub use close::Cause;
 #[cfg(not(crossproc_loom))]
 pub use consumer::{Consumer, IntoIter};
 #[cfg(not(crossproc_loom))]
-pub use error::{Error, GetError, PutError, Result, TryGetError, TryPutError};
+pub use error::{Error, GetError, PutError, PutManyError, Result, TryGetError, TryPutError};
 #[cfg(not(crossproc_loom))]
 pub use iter::Iter;
 #[cfg(not(crossproc_loom))]
@@ -56,7 +64,13 @@ pub use join::{JoinError, TaskDoneError};
 #[cfg(not(crossproc_loom))]
 pub use lease::{AckError, Lease};
 #[cfg(not(crossproc_loom))]
+pub use look::Drain;
+#[cfg(not(crossproc_loom))]
 pub use options::QueueOptions;
+#[cfg(not(crossproc_loom))]
+pub use place::{ItemRef, Reservation};
+#[cfg(not(crossproc_loom))]
+pub use place_bytes::{BytesRef, BytesReservation};
 #[cfg(not(crossproc_loom))]
 pub use producer::Producer;
 #[cfg(not(crossproc_loom))]

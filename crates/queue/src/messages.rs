@@ -55,11 +55,11 @@ const PUBLISH_TRIES: u32 = 8;
 pub(crate) struct Meta(u64);
 
 impl Meta {
-    const LENGTH: u64 = (1 << 48) - 1;
+    pub(crate) const LENGTH: u64 = (1 << 48) - 1;
     const BLOCK: u64 = 1 << 62;
     const HANDLES: u64 = 1 << 63;
 
-    fn new(length: usize, block: bool, handles: bool) -> Self {
+    pub(crate) fn new(length: usize, block: bool, handles: bool) -> Self {
         let flag = |set: bool, bit| if set { bit } else { 0 };
         Self(length as u64 | flag(block, Self::BLOCK) | flag(handles, Self::HANDLES))
     }
@@ -206,15 +206,19 @@ impl<T: Message> Queue<T> {
     }
 
     fn filled_block(&self, bytes: &[u8]) -> Result<Block, Refusal> {
-        let blocks = self.segment().blocks();
-        let block = blocks.alloc(bytes.len()).or_else(|| {
-            self.sweep();
-            blocks.alloc(bytes.len())
-        });
-        let block = block.ok_or(Refusal::OutOfMemory { bytes: bytes.len() as u64 })?;
+        let block = self.empty_block(bytes.len())?;
         // SAFETY: the block has at least that many bytes, and is this thread's alone.
-        unsafe { copy_in(bytes, blocks.ptr(&block)) };
+        unsafe { copy_in(bytes, self.segment().blocks().ptr(&block)) };
         Ok(block)
+    }
+
+    pub(crate) fn empty_block(&self, bytes: usize) -> Result<Block, Refusal> {
+        let blocks = self.segment().blocks();
+        let block = blocks.alloc(bytes).or_else(|| {
+            self.sweep();
+            blocks.alloc(bytes)
+        });
+        block.ok_or(Refusal::OutOfMemory { bytes: bytes as u64 })
     }
 
     pub(crate) fn put_message(
@@ -239,7 +243,7 @@ impl<T: Message> Queue<T> {
     }
 
     /// Gives the block to the slot, in exchange for what an earlier lap may have left there.
-    fn publish(&self, slot: &Slot<'_>, block: &Block) -> Result<(), Refusal> {
+    pub(crate) fn publish(&self, slot: &Slot<'_>, block: &Block) -> Result<(), Refusal> {
         let offset = self.offset_of(NonNull::from(slot.place));
         let mut old = slot.place.load(Relaxed);
         for _ in 0..PUBLISH_TRIES {
@@ -262,6 +266,11 @@ impl<T: Message> Queue<T> {
         self.clear_place(slot.place, read.reference);
         self.ring.header().space().notify_one();
         Ok(read.finish())
+    }
+
+    pub(crate) fn peek_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
+        let hold = Own::new(self, me, self.ring.hold(me)?);
+        Ok(self.read(&hold.slot).finish())
     }
 
     /// Copies a message out, and understands it already if it holds handles.
@@ -306,17 +315,25 @@ impl<T: Message> Queue<T> {
 
     /// Copies the message out; false if its words do not fit together.
     fn read_message(&self, slot: &Slot<'_>, meta: Meta, reference: u64, out: &mut Vec<u8>) -> bool {
+        let Some(from) = self.locate(slot, meta, reference) else { return false };
+        // SAFETY: the length is within the block or the slot, which is held.
+        unsafe { copy_out(from, meta.length(), out) };
+        true
+    }
+
+    /// Where the message lies, all of its length; `None` if its words do not fit together.
+    pub(crate) fn locate(
+        &self,
+        slot: &Slot<'_>,
+        meta: Meta,
+        reference: u64,
+    ) -> Option<NonNull<u8>> {
         let found = if meta.is_in_block() {
             self.segment().blocks().resolve(reference)
         } else {
             Some((slot.inline, self.inline_bytes()))
         };
-        let Some((from, _)) = found.filter(|&(_, room)| meta.length() <= room) else {
-            return false;
-        };
-        // SAFETY: the length is within the block or the slot, which is held.
-        unsafe { copy_out(from, meta.length(), out) };
-        true
+        found.filter(|&(_, room)| meta.length() <= room).map(|(from, _)| from)
     }
 
     /// Frees the blocks that consumers, killed between commit and free, left in free slots.
@@ -339,12 +356,12 @@ impl<T: Message> Queue<T> {
         self.sweep_entries();
     }
 
-    fn claimed<'q>(&self, claim: &Claim<'q>) -> Slot<'q> {
+    pub(crate) fn claimed<'q>(&self, claim: &Claim<'q>) -> Slot<'q> {
         // SAFETY: the slots of this queue are messages', as checked when the handle was made.
         unsafe { Slot::new(claim.payload()) }
     }
 
-    fn held<'q>(&self, hold: &Hold<'q>) -> Slot<'q> {
+    pub(crate) fn held<'q>(&self, hold: &Hold<'q>) -> Slot<'q> {
         // SAFETY: as in `claimed`.
         unsafe { Slot::new(hold.payload()) }
     }

@@ -30,6 +30,12 @@ pub(crate) fn small<T: Message>() -> Option<usize> {
     fixed_size::<T>().filter(|&bytes| bytes <= SMALL_BYTES)
 }
 
+/// Words in which so many bytes lie.
+#[inline(always)]
+pub(crate) fn words_of(bytes: usize) -> usize {
+    bytes.div_ceil(WORD_BYTES)
+}
+
 /// How items of a type lie in the slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -51,7 +57,7 @@ impl Plan {
 
     /// Words of a slot; `None` where they are too many.
     fn stride(self) -> Option<u32> {
-        let words = u64::try_from(self.bytes.div_ceil(WORD_BYTES)).ok()?;
+        let words = u64::try_from(words_of(self.bytes)).ok()?;
         let stride = match self.form {
             Form::Words => words.max(1) + 1,
             Form::Bytes => (words + 1).next_multiple_of(LINE_WORDS),

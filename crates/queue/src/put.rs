@@ -124,7 +124,7 @@ impl<T: Message> Queue<T> {
 
     /// Writes the item first, so that what cannot be sent claims no place.
     #[inline(always)]
-    fn put_within(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
+    pub(crate) fn put_within(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
         let Some(bytes) = small::<T>() else { return self.put_large(item, patience) };
         let words = Words::encode(item, bytes)?;
         if !self.ring.put_words_at_once(self.me(), words.as_slice()) {
@@ -159,7 +159,7 @@ impl<T: Message> Queue<T> {
         }
     }
 
-    fn refuse_if_full(&self) -> Result<(), Refusal> {
+    pub(crate) fn refuse_if_full(&self) -> Result<(), Refusal> {
         match self.ring.has_room() {
             Err(Refused::Full) if now_and_then() && self.repair_tail() => Ok(()),
             answer => Ok(answer?),
@@ -170,23 +170,32 @@ impl<T: Message> Queue<T> {
     fn send(
         &self,
         patience: Patience,
-        mut attempt: impl FnMut(MemberId) -> Result<(), Refusal>,
+        attempt: impl FnMut(MemberId) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        match attempt(self.me()) {
-            Ok(()) => {}
-            Err(Refusal::Full) => self.send_slow(patience, attempt)?,
-            refused => return refused,
-        }
+        self.make_room(patience, attempt)?;
         self.ring.header().items().notify_one();
         Ok(())
     }
 
-    #[cold]
-    fn send_slow(
+    /// Makes attempts until one succeeds or the patience ends. Wakes nobody.
+    #[inline]
+    pub(crate) fn make_room<R>(
         &self,
         patience: Patience,
-        mut attempt: impl FnMut(MemberId) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+        mut attempt: impl FnMut(MemberId) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        match attempt(self.me()) {
+            Err(Refusal::Full) => self.make_room_slowly(patience, attempt),
+            answer => answer,
+        }
+    }
+
+    #[cold]
+    fn make_room_slowly<R>(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(MemberId) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
         if matches!(patience, Patience::None) {
             let again = now_and_then() && self.repair_tail();
             return if again { attempt(self.me()) } else { Err(Refusal::Full) };

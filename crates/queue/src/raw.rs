@@ -113,6 +113,7 @@
 //! - A stopped (not dead) writer or holder at `head` stops the consumers: it is alive.
 //! - A claim of the dead takes a place until `head` has passed it.
 
+mod batch;
 mod ends;
 mod entry;
 mod get;

@@ -2,7 +2,7 @@
 
 use crossproc_message::{DecodeError, EncodeError, Message, decode, encode_into};
 
-use crate::plan::{SMALL_BYTES, SMALL_WORDS, WORD_BYTES};
+use crate::plan::{SMALL_BYTES, SMALL_WORDS, WORD_BYTES, words_of};
 
 /// An item as the words that lie in its slot.
 #[derive(Debug)]
@@ -43,12 +43,12 @@ impl Words {
     /// The words in use.
     #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[u64] {
-        &self.words[..self.bytes.div_ceil(WORD_BYTES)]
+        &self.words[..words_of(self.bytes)]
     }
 
     /// The words in use, to be filled.
     #[inline(always)]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u64] {
-        &mut self.words[..self.bytes.div_ceil(WORD_BYTES)]
+        &mut self.words[..words_of(self.bytes)]
     }
 }

@@ -31,6 +31,8 @@
 
 #[path = "loom/deaths.rs"]
 mod deaths;
+#[path = "loom/runs.rs"]
+mod runs;
 #[path = "loom/shared.rs"]
 mod shared;
 

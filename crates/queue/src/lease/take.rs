@@ -135,7 +135,7 @@ impl<T> Queue<T> {
     }
 
     /// A queue is not at its end before what others have on lease is done.
-    pub(super) fn at_the_end(&self, me: MemberId, none: NoItem) -> NoItem {
+    pub(crate) fn at_the_end(&self, me: MemberId, none: NoItem) -> NoItem {
         if none == NoItem::Closed && self.ring.may_come_back(me) { NoItem::Pending } else { none }
     }
 }

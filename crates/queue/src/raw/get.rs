@@ -188,21 +188,18 @@ impl Ring {
         vacant.then_some(NoItem::Closed)
     }
 
-    /// Moves `head` past every slot that is free for the next lap already.
+    /// Moves `head` past every slot that is free for the next lap already, or carries nothing.
     pub(super) fn settle_head(&self) -> Position {
         for _ in 0..self.rounds() {
             let at = self.load_head();
             let Some(slot) = self.slot(at) else { break };
             // ORDERING: acquire side of *reuse*; who sees `head` moved sees the slot free.
             let word = Word::from_bits(slot.load(Acquire));
-            let passed = match word.past(at.lap()) {
-                0 => word.state() == State::Taken,
-                laps => laps > 0,
-            };
-            if !passed {
-                return at;
+            match (word.past(at.lap()), word.state()) {
+                (0, State::Skip) => self.pass_skip(at, slot),
+                (0, State::Taken) | (1.., _) => self.pass_head(at),
+                _ => return at,
             }
-            self.pass_head(at);
         }
         self.load_head()
     }
@@ -224,12 +221,7 @@ impl Hold<'_> {
     #[inline]
     pub fn read(&self, out: &mut [u64]) {
         assert!(out.len() <= self.ring.payload_words(), "payload longer than the slot");
-        for (index, word) in out.iter_mut().enumerate() {
-            // SAFETY: the index is below the words of the payload.
-            let from = unsafe { self.payload().add(index) };
-            // SAFETY: within the ring, and only reached as an atomic.
-            *word = unsafe { from.as_ref() }.load(Relaxed);
-        }
+        self.ring.read_at(self.slot, out);
     }
 
     /// Takes the item. The caller wakes a producer.

@@ -121,7 +121,7 @@ impl Ring {
     }
 
     /// One look at the write end: a free slot, `None` after something was moved on, or why not.
-    fn free_at_tail(&self) -> Result<Option<(Position, &AtomicU64)>, Refused> {
+    pub(super) fn free_at_tail(&self) -> Result<Option<(Position, &AtomicU64)>, Refused> {
         // ORDERING: acquire side of *tail*.
         let tail = self.header().tail.0.load(Acquire);
         if Position::is_closed(tail) {
@@ -166,7 +166,7 @@ impl Ring {
 
     /// Writes the first words of the payload of a claimed slot, which has as many.
     #[inline(always)]
-    fn write_at(&self, slot: &AtomicU64, payload: &[u64]) {
+    pub(super) fn write_at(&self, slot: &AtomicU64, payload: &[u64]) {
         for (index, &word) in payload.iter().enumerate() {
             // SAFETY: the slot has as many words as the payload.
             let to = unsafe { self.payload(slot).add(index) };
@@ -177,7 +177,7 @@ impl Ring {
 
     /// Ends a claim without an item.
     #[cold]
-    fn skip_at(&self, at: Position, slot: &AtomicU64, word: Word) {
+    pub(super) fn skip_at(&self, at: Position, slot: &AtomicU64, word: Word) {
         let skip = Word::skip(at.lap()).bits();
         // commit: this place stays empty.
         // ORDERING: Release, so that what was written here is before whatever comes next.
@@ -186,7 +186,7 @@ impl Ring {
     }
 
     #[cold]
-    fn refuse_closed(&self) -> Refused {
+    pub(super) fn refuse_closed(&self) -> Refused {
         if !self.hinted_closed() {
             self.spread_closed();
         }

@@ -1,6 +1,7 @@
 //! A ring in the model's memory, and what threads do with it.
 
 use core::ptr::NonNull;
+use std::sync::Mutex;
 
 use crossproc_queue::raw::{AtomicU64, Header, NoItem, Refused, Ring};
 use crossproc_segment::MemberId;
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     dead: AtomicU32,
     /// How many items `put_once` put.
     accepted: AtomicU32,
+    /// What another thread took.
+    noted: Mutex<Vec<u64>>,
 }
 
 impl Shared {
@@ -30,6 +33,7 @@ impl Shared {
             capacity,
             dead: AtomicU32::new(0),
             accepted: AtomicU32::new(0),
+            noted: Mutex::new(Vec::new()),
         })
     }
 
@@ -62,12 +66,31 @@ impl Shared {
     /// One attempt; what was accepted is noted for the account at the end.
     pub(crate) fn put_once(&self, me: MemberId, value: u64) -> bool {
         match self.try_put(me, value) {
-            Ok(()) => self.accepted.fetch_add(1, Relaxed) < u32::MAX,
+            Ok(()) => {
+                self.note_accepted();
+                true
+            }
             Err(refused) => {
                 assert!(matches!(refused, Refused::Full | Refused::Closed));
                 false
             }
         }
+    }
+
+    pub(crate) fn note_accepted(&self) {
+        self.accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Keeps what a thread took, and whether it put one, for the account at the end.
+    pub(crate) fn note(&self, taken: impl Iterator<Item = u64>, put: bool) {
+        self.noted.lock().unwrap().extend(taken);
+        if put {
+            self.note_accepted();
+        }
+    }
+
+    pub(crate) fn noted(&self) -> Vec<u64> {
+        std::mem::take(&mut self.noted.lock().unwrap())
     }
 
     /// How many items were accepted; after the threads were joined.

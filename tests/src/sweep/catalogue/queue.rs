@@ -19,6 +19,8 @@ mod beside;
 mod closed;
 mod entries;
 mod killed;
+mod many;
+mod places;
 mod waited;
 
 pub(super) use entries::ENTRIES;

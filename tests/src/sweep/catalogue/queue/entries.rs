@@ -1,7 +1,7 @@
 //! The states in which the queue is swept.
 
 use super::killed::{self, Deed};
-use super::{Long, Short, closed, waited};
+use super::{Long, Short, closed, many, places, waited};
 use crate::sweep::catalogue::Entry;
 use crate::sweep::scenario::Scenario;
 
@@ -85,5 +85,51 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     }),
     Entry::new("queue put String", "in a block, waiter asleep in get", || {
         waited::in_get::<Long>(2)
+    }),
+    Entry::new("queue try_put_many u64", "room for more", || {
+        many::put::<u64>(5, 4, &[1], many::try_put_many)
+    }),
+    Entry::new("queue try_put_many u64", "room for two", || {
+        many::put::<u64>(3, 2, &[1], many::try_put_many)
+    }),
+    Entry::new("queue put_many u64", "wrap, capacity 4", || {
+        many::put::<u64>(4, 6, &[], many::put_many)
+    }),
+    Entry::new("queue put_many String", "in blocks", || {
+        many::put::<Long>(5, 4, &[1], many::put_many)
+    }),
+    Entry::new("queue put_many u64", "earlier death in it", many::put_after_put::<u64>),
+    Entry::new("queue put_many u64", "waiter asleep in get", many::waiter_in_get::<u64>),
+    Entry::new("queue get_many u64", "four items", || many::get::<u64>(4, 3, &[1, 2, 3, 4])),
+    Entry::new("queue get_many u64", "two items, wrap", || many::get::<u64>(3, 2, &[1, 2])),
+    Entry::new("queue get_many 128 B", "four items", || many::get::<Bytes>(4, 3, &[1, 2, 3, 4])),
+    Entry::new("queue get_many u64", "earlier death in put_many", many::get_after_put::<u64>),
+    Entry::new("queue get_many u64", "waiter asleep in put", many::waiter_in_put::<u64>),
+    Entry::new("queue reserve + commit", "two items", || {
+        places::commit(5, &[1, 2], places::reserve_commit)
+    }),
+    Entry::new("queue reserve + drop", "two items", || {
+        places::nothing(&[1, 2], places::reserve_drop)
+    }),
+    Entry::new("queue get_ref + release", "two items", || {
+        places::release(5, &[1, 2], places::ref_release)
+    }),
+    Entry::new("queue get_ref + drop", "two items", || places::nothing(&[1, 2], places::ref_drop)),
+    Entry::new("queue reserve_bytes + commit", "two items", || {
+        places::commit(5, &[1, 2], places::bytes_commit)
+    }),
+    Entry::new("queue reserve_bytes + drop", "two items", || {
+        places::nothing(&[1, 2], places::bytes_drop)
+    }),
+    Entry::new("queue get_bytes_ref + release", "two items", || {
+        places::release(5, &[1, 2], places::bytes_release)
+    }),
+    Entry::new("queue get_bytes_ref + drop", "two items", || {
+        places::nothing(&[1, 2], places::bytes_ref_drop)
+    }),
+    Entry::new("queue peek u64", "two items", || places::nothing::<u64>(&[1, 2], places::peek)),
+    Entry::new("queue peek 128 B", "two items", || places::nothing::<Bytes>(&[1, 2], places::peek)),
+    Entry::new("queue peek String", "in a block", || {
+        places::nothing::<Long>(&[1, 2], places::peek)
     }),
 ];
