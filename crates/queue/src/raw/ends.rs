@@ -264,6 +264,18 @@ impl<'r> Row<'r> {
         self.remove(seat) == Some(Word::FREE) && self.shut_if_empty(alive)
     }
 
+    /// The first step of [`Row::join`], for tests of a joiner that dies after it.
+    #[doc(hidden)]
+    pub fn join_claim_only(&self, me: MemberId) {
+        let _ = self.claim(Word::held(me, 1), |_| true);
+    }
+
+    /// The commit of [`Row::leave`], for tests of a leaver that dies after it.
+    #[doc(hidden)]
+    pub fn leave_commit_only(&self, seat: Seat) {
+        self.remove(seat);
+    }
+
     /// Counts a handle of `me` that is about to be sent, until its receiver settles.
     ///
     /// # Errors
