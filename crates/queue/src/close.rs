@@ -200,7 +200,8 @@ impl<T: Message> Queue<T> {
     /// ```
     pub fn close_now(&self) -> Vec<Result<T, GetError>> {
         self.close();
-        let all: Vec<_> = self.iter().collect();
+        // A closed queue has no more than its places hold, whatever a broken peer may write.
+        let all: Vec<_> = self.iter().take(self.capacity()).collect();
         all.iter().for_each(|got| self.drop_owed(got.is_ok()));
         all
     }
@@ -222,18 +223,20 @@ impl<T: Message> Queue<T> {
     pub fn close_now_deadline(&self, deadline: Deadline) -> Vec<Result<T, TryGetError>> {
         self.close();
         let mut taken = Vec::new();
-        loop {
+        // As in `close_now`.
+        for _ in 0..self.capacity() {
             let got = self.get_deadline(deadline);
             self.drop_owed(got.is_ok());
-            match got {
-                Err(TryGetError::Closed) => return taken,
-                Ok(_) | Err(TryGetError::Malformed(_)) => taken.push(got),
-                Err(_) => {
-                    taken.push(got);
-                    return taken;
-                }
+            if matches!(got, Err(TryGetError::Closed)) {
+                break;
+            }
+            let goes_on = matches!(got, Ok(_) | Err(TryGetError::Malformed(_)));
+            taken.push(got);
+            if !goes_on {
+                break;
             }
         }
+        taken
     }
 
     /// As [`close_now_deadline`](Self::close_now_deadline), with a time from now on.

@@ -145,6 +145,7 @@ impl From<QueueError> for Answer {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Segment(error) => error.into(),
+            QueueError::NoPlace { .. } => Self::NoRoom,
             _ => Self::Other,
         }
     }

@@ -2,6 +2,7 @@
 
 mod beside;
 mod counted;
+mod ends;
 mod lock;
 mod locks;
 mod naive;
@@ -38,6 +39,7 @@ pub(super) fn all() -> Vec<Primitive> {
         queue::records(),
         queue::blobs(),
         queue::texts(),
+        ends::ends(),
         ticket::primitive(),
     ]
 }

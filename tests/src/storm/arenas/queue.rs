@@ -8,6 +8,11 @@
 //! between the beginning of `get` and its mark may have taken an item that nobody will see: one
 //! possible loss for each such death. In a third of the slices only producers are killed, and none may
 //! be lost; in a third only consumers, and no item was in flight.
+//!
+//! With counted ends each member has a handle that counts, gives it up now and then for another one,
+//! and takes it along when it is killed. The director has one of each side, so that the queue stays
+//! open in the meantime. In the end it drops its producer, half of the producers keep theirs until
+//! they are gone, and nobody closes anything: the consumers have to end by themselves.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,7 +20,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use crossproc::{GetError, Message, Plain, Queue, TryGetError, TryPutError};
+use crossproc::{
+    Cause, Consumer, GetError, Message, Plain, Producer, Queue, TryGetError, TryPutError,
+};
 
 use super::{Arena, Setting, made};
 use crate::storm::ledger::Ledger;
@@ -50,6 +57,12 @@ pub(super) fn arenas() -> Vec<Arena> {
             "byte vectors of up to 100 KiB, more than there is room for",
             |setting| Ok(Box::new(Flow::<Vec<u8>>::new(setting)?)),
         ),
+        arena("queue-ends", "counted ends: closed by the last producer, dead or not", |setting| {
+            Ok(Box::new(Flow::<(u64, u64)>::counted(setting)?))
+        }),
+        arena("queue-ends-string", "the same with strings", |setting| {
+            Ok(Box::new(Flow::<String>::counted(setting)?))
+        }),
     ]
 }
 
@@ -228,21 +241,51 @@ struct Flow<T> {
     books: Books,
     mortal: [bool; 2],
     immortals: usize,
+    /// Of the director, if ends are counted.
+    ends: Option<Ends<T>>,
+}
+
+struct Ends<T> {
+    /// Until the end begins.
+    producer: RefCell<Option<Producer<T>>>,
+    /// Until all is accounted for.
+    _consumer: Consumer<T>,
 }
 
 impl<T: Item> Flow<T> {
+    fn counted(setting: &Setting) -> Result<Self, Fault> {
+        let flow = Self::new(setting)?;
+        let producer = RefCell::new(Some(made("a producer", flow.queue.producer())?));
+        let consumer = made("a consumer", flow.queue.consumer())?;
+        Ok(Self { ends: Some(Ends { producer, _consumer: consumer }), ..flow })
+    }
+
+    /// A handle that counts, where ends are counted.
+    fn end<H>(
+        &self,
+        make: impl Fn(&Queue<T>) -> crossproc::crates::queue::Result<H>,
+    ) -> Result<Option<H>, Fault> {
+        self.ends.as_ref().map(|_| made("a counted handle", make(&self.queue))).transpose()
+    }
+
     fn new(setting: &Setting) -> Result<Self, Fault> {
         let mut dice = setting.dice();
         let capacity = [1, 3, 64, 1000][dice.index(&[(); 4])];
-        let queue = made("the queue", Queue::create(&setting.segment, "flow", capacity))?;
+        // The places of the dead have to serve others all the time.
+        let options = Queue::options().ends(PRODUCERS + 2);
+        let queue = made("the queue", options.create(&setting.segment, "flow", capacity))?;
         let mortal = [[true, true], [true, false], [false, true]][dice.index(&[(); 3])];
         let immortals = dice.index(&[(); 2]);
-        Ok(Self { queue, books: Books::new(PRODUCERS)?, mortal, immortals })
+        Ok(Self { queue, books: Books::new(PRODUCERS)?, mortal, immortals, ends: None })
     }
 
     fn produce(&self, member: &Member<'_>) -> Result<(), Fault> {
         let count = member.part().count(0);
+        let mut counted = self.end(Queue::producer)?;
         while !member.leaves() {
+            if member.roll(16) == 0 {
+                counted = self.end(Queue::producer)?;
+            }
             let number = count.attempt();
             if number >= ITEMS {
                 thread::sleep(Duration::from_millis(1));
@@ -254,6 +297,10 @@ impl<T: Item> Flow<T> {
                 count.finish();
                 member.part().advance();
             }
+        }
+        if member.roll(2) == 0 {
+            // It counts until this process is gone.
+            std::mem::forget(counted);
         }
         Ok(())
     }
@@ -287,7 +334,11 @@ impl<T: Item> Flow<T> {
 
     fn consume(&self, member: &Member<'_>) -> Result<(), Fault> {
         let getting = member.part().own(GETTING);
+        let mut counted = self.end(Queue::consumer)?;
         loop {
+            if member.roll(16) == 0 {
+                counted = counted.clone();
+            }
             let floors = self.books.floors(member.ledger());
             getting.store(1, Relaxed);
             member.part().set_doing(2);
@@ -320,8 +371,11 @@ impl<T: Item> Scene for Flow<T> {
     fn cast(&self) -> Vec<Role> {
         let producer =
             |part| Role::new("producer").mortal(self.mortal[0] && part >= self.immortals);
-        let consumer =
-            |part| Role::new("consumer").mortal(self.mortal[1] && part >= self.immortals).leaves(2);
+        let consumer = |part| {
+            Role::new("consumer")
+                .mortal(self.mortal[1] && part >= self.immortals)
+                .leaves(if self.ends.is_some() { 1 } else { 2 })
+        };
         (0..PRODUCERS).map(producer).chain((0..CONSUMERS).map(consumer)).collect()
     }
 
@@ -343,14 +397,19 @@ impl<T: Item> Scene for Flow<T> {
     }
 
     fn stage(&self, stage: u64) {
-        if stage == 2 {
-            self.queue.close();
+        match &self.ends {
+            Some(ends) => drop(ends.producer.take()),
+            None if stage == 2 => self.queue.close(),
+            None => {}
         }
     }
 
     fn account(&self, ledger: &Ledger) -> Result<String, Fault> {
         if !matches!(self.queue.try_get(), Err(TryGetError::Closed)) || !self.queue.is_empty() {
             return Err(Fault::new(Kind::Wrong, format!("not drained: {:?}", self.queue)));
+        }
+        if self.ends.is_some() && self.queue.why_closed() != Some(Cause::NoProducers) {
+            return Err(Fault::new(Kind::Wrong, format!("closed: {:?}", self.queue.why_closed())));
         }
         self.books.account(ledger)
     }

@@ -17,6 +17,7 @@ use crate::sweep::scenario::{Part, keep, telling};
 
 mod beside;
 mod closed;
+mod ends;
 mod entries;
 mod killed;
 mod many;

@@ -1,7 +1,9 @@
 //! The states in which the queue is swept.
 
+use crossproc_queue::Queue;
+
 use super::killed::{self, Deed};
-use super::{Long, Short, closed, many, places, waited};
+use super::{Long, Short, closed, ends, many, places, waited};
 use crate::sweep::catalogue::Entry;
 use crate::sweep::scenario::Scenario;
 
@@ -132,4 +134,30 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue peek String", "in a block", || {
         places::nothing::<Long>(&[1, 2], places::peek)
     }),
+    Entry::new("queue producer", "the first", || ends::first(Queue::producer)),
+    Entry::new("queue consumer", "the first", || ends::first(Queue::consumer)),
+    Entry::new("queue producer", "the second", ends::second),
+    Entry::new("queue producer", "the last one died in its drop", ends::first_after_death),
+    Entry::new("queue producer + put", "another comes and goes", ends::join_beside_leave),
+    Entry::new("queue Producer::clone", "the last", ends::cloned),
+    Entry::new("queue Producer drop", "the last, empty", || ends::last(&[])),
+    Entry::new("queue Producer drop", "the last, full", || ends::last(&[1, 2])),
+    Entry::new("queue Producer drop", "not the last", ends::not_last),
+    Entry::new("queue Producer drop", "the last, waiter asleep in get", ends::last_waited_for),
+    Entry::new("queue Producer drop", "the last, waiter asleep in get for long", || {
+        ends::last_waited_for().map(Scenario::grown_old)
+    }),
+    Entry::new("queue Producer drop", "not the last, waiter asleep", ends::not_last_waited_for),
+    Entry::new("queue Producer drop", "the last, earlier death in producer", || {
+        ends::last_after_death(Queue::producer, false)
+    }),
+    Entry::new("queue Producer drop", "the last, earlier death in drop", || {
+        ends::last_after_death(Queue::producer, true)
+    }),
+    Entry::new("queue Consumer drop", "waiter asleep in put", ends::last_consumer_waited_for),
+    Entry::new("queue Consumer sent", "the last", ends::sent),
+    Entry::new("queue Producer received", "on its way", ends::received),
+    Entry::new("queue get u64", "the last producer dead", || ends::finds_the_last_dead(false)),
+    Entry::new("queue put u64", "the last consumer dead", || ends::finds_the_last_dead(true)),
+    Entry::new("queue close_now", "three items", ends::close_now),
 ];
