@@ -184,8 +184,9 @@ impl<T: Message> Queue<T> {
     /// Blocks as [`get`](Queue::get) does, which at a closed queue is as long as a process that
     /// lives is in the middle of putting or taking an item. Each item is taken once, whoever else
     /// takes or closes meanwhile. What other processes have on [lease](Queue::lease) may come back,
-    /// and is waited for; [`join`](Queue::join) does not wait for what was dropped. If the process is killed in it, what it had taken is gone with
-    /// it, and the rest can be taken by the consumers, or by another `close_now`.
+    /// and is waited for; [`join`](Queue::join) does not wait for what was dropped. If the process is
+    /// killed in it, what it had taken is gone with it, and the rest can be taken by the consumers, or
+    /// by another `close_now`.
     ///
     /// # Examples
     ///
@@ -200,8 +201,7 @@ impl<T: Message> Queue<T> {
     /// ```
     pub fn close_now(&self) -> Vec<Result<T, GetError>> {
         self.close();
-        // A closed queue has no more than its places hold, whatever a broken peer may write.
-        let all: Vec<_> = self.iter().take(self.capacity()).collect();
+        let all: Vec<_> = self.iter().take(self.most()).collect();
         all.iter().for_each(|got| self.drop_owed(got.is_ok()));
         all
     }
@@ -223,8 +223,7 @@ impl<T: Message> Queue<T> {
     pub fn close_now_deadline(&self, deadline: Deadline) -> Vec<Result<T, TryGetError>> {
         self.close();
         let mut taken = Vec::new();
-        // As in `close_now`.
-        for _ in 0..self.capacity() {
+        for _ in 0..self.most() {
             let got = self.get_deadline(deadline);
             self.drop_owed(got.is_ok());
             if matches!(got, Err(TryGetError::Closed)) {
@@ -252,5 +251,10 @@ impl<T: Message> Queue<T> {
     /// ```
     pub fn close_now_timeout(&self, timeout: Duration) -> Vec<Result<T, TryGetError>> {
         self.close_now_deadline(Deadline::after(timeout))
+    }
+
+    /// Items that a closed queue can have, whatever a broken peer may write.
+    fn most(&self) -> usize {
+        self.capacity() + self.ring.leases() as usize
     }
 }
