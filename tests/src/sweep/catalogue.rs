@@ -68,6 +68,7 @@ pub fn entries() -> Vec<Entry> {
         once::ENTRIES,
         value::ENTRIES,
         queue::ENTRIES,
+        queue::LEASES,
     ]
     .concat()
 }

@@ -385,6 +385,25 @@ impl Ring {
     /// If the slot has fewer words than `out`.
     #[inline]
     pub fn lease_words(&self, blank: Blank<'_>, out: &mut [u64]) -> Result<Kept, NoItem> {
+        self.commit_lease(blank, out).map(Taken::keep)
+    }
+
+    /// The steps of [`Ring::lease_words`] up to its commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ring::lease_words`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Ring::lease_words`].
+    #[doc(hidden)]
+    #[inline]
+    pub fn commit_lease<'r>(
+        &'r self,
+        blank: Blank<'r>,
+        out: &mut [u64],
+    ) -> Result<Taken<'r>, NoItem> {
         assert!(out.len() <= self.payload_words(), "payload longer than the slot");
         for _ in 0..self.rounds() {
             let Some((at, slot)) = self.full_at_head()? else { continue };
@@ -393,7 +412,7 @@ impl Ring {
             let full = Word::full(at.lap()).bits();
             if let Some(taken) = blank.take(at, slot, full) {
                 core::mem::forget(blank);
-                return Ok(taken.keep());
+                return Ok(taken);
             }
         }
         Err(NoItem::Corrupt)
@@ -807,10 +826,7 @@ impl Taken<'_> {
     /// Gives the slot back to the ring, and wakes a producer.
     #[inline]
     pub fn keep(self) -> Kept {
-        let (ring, word) = (self.ring, EntryWord::live(self.me));
-        // ORDERING: release side of *entry*; and before the slot is free, or the item is lost with
-        // its holder.
-        self.entry.word.store(word.bits(), Release);
+        let (ring, word) = (self.ring, self.enliven());
         // ORDERING: release side of *reuse*.
         self.slot.store(Word::free(self.at.lap().next()).bits(), Release);
         ring.pass_head(self.at);
@@ -819,5 +835,16 @@ impl Taken<'_> {
             ring.wake_next_consumer();
         }
         Kept { entry: self.entry.index, word }
+    }
+
+    /// The first step of [`Taken::keep`].
+    #[doc(hidden)]
+    #[inline]
+    pub fn enliven(&self) -> EntryWord {
+        let word = EntryWord::live(self.me);
+        // ORDERING: release side of *entry*; and before the slot is free, or the item is lost with
+        // its holder.
+        self.entry.word.store(word.bits(), Release);
+        word
     }
 }

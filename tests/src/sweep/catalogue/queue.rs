@@ -20,11 +20,13 @@ mod closed;
 mod ends;
 mod entries;
 mod killed;
+mod lease;
 mod many;
 mod places;
 mod waited;
 
 pub(super) use entries::ENTRIES;
+pub(super) use lease::ENTRIES as LEASES;
 
 /// The number of the item that the victim puts.
 const VICTIM: u64 = 100;
