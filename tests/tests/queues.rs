@@ -15,3 +15,5 @@ mod handles;
 mod items;
 #[path = "queues/killed.rs"]
 mod killed;
+#[path = "queues/leases.rs"]
+mod leases;

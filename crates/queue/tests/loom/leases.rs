@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     leases: u32,
     /// One bit for each member that is dead.
     dead: AtomicU32,
-    /// One bit for each ten of an item that is done; bit 0 for one that the victim acknowledged.
+    /// One bit for each ten of an item that is done.
     done: AtomicU32,
     put: AtomicU32,
 }
@@ -130,14 +130,6 @@ impl Shared {
     pub(crate) fn done(&self) -> Vec<u64> {
         let done = self.done.load(Relaxed);
         (1..3).filter(|ten| done & 1 << ten != 0).map(|ten| ten * 10).collect()
-    }
-
-    pub(crate) fn note_acked(&self) {
-        self.done.fetch_or(1, Relaxed);
-    }
-
-    pub(crate) fn acked(&self) -> u32 {
-        self.done.load(Relaxed) & 1
     }
 
     /// Everything that is left, when nobody else runs.
