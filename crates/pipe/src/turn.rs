@@ -62,7 +62,7 @@ impl<S> Turn<S> {
         let in_a_row = if mutex.0 == me { mutex.1.saturating_add(1) } else { 0 };
         let first = mutex.0 == 0;
         *mutex = (me, in_a_row);
-        if self.bias.is_nobodys() && (first || in_a_row > ALONE) {
+        if first || in_a_row > ALONE {
             self.bias.make_own(me);
         }
         Some(Held { turn: self, _mutex: mutex })

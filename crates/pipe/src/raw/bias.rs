@@ -5,44 +5,80 @@
 //!
 //! # States
 //!
-//! - `thread == 0`: nobody came yet. Whoever holds the mutex may make it its own.
-//! - `thread == t`: thread `t` goes in without the mutex, with `busy` up while it is in.
-//! - `thread == SHARED`: everybody needs the mutex. Whoever holds it may make it its own again.
+//! The word says whose the lock is: `thread:32 | reign:32`. Each reign of a thread has a word `busy`
+//! of its own.
+//!
+//! - thread 0: nobody came yet. Whoever holds the mutex may begin the next reign.
+//! - thread `t`: `t` goes in without the mutex, with `busy` of its reign up while it is in.
+//! - thread SHARED: everybody needs the mutex. Whoever holds it may begin the next reign, unless all
+//!   are over.
 //!
 //! # Operations
 //!
-//! Enter, by `t`: `busy` up; light barrier; `thread` still `t`? in. Leave: `busy` down.
+//! Enter, by `t`: read the word; `busy` of that reign up; light barrier; the word still the same?
+//! in. Leave: `busy` down.
 //!
-//! Revoke, with the mutex held: `thread` to SHARED; heavy barrier; wait until `busy` is down, which
-//! takes no longer than an operation that never blocks.
+//! Revoke, with the mutex held: SHARED; heavy barrier; wait until `busy` of that reign is down,
+//! which takes no longer than an operation that never blocks.
+//!
+//! A thread that was stopped within enter, after its first look, raises and lowers `busy` of a reign
+//! that is over, where nobody looks any more. With one `busy` for all it would lower that of its
+//! successor, who is in.
 //!
 //! # Orderings
 //!
-//! - *enter / revoke*: two cases. Either the load of `thread` in enter comes after the heavy barrier
-//!   and sees SHARED; or it comes before, and then so does the store of `busy`, which the revoker
-//!   sees. A fence on both sides does it; so does `membarrier` by the revoker alone, which reaches
-//!   every thread of a process that registered. One that did not has no such lock: it starts SHARED.
+//! - *enter / revoke*: two cases. Either the second look at the word in enter comes after the heavy
+//!   barrier and sees it changed; or it comes before, and then so does the store of `busy`, which
+//!   the revoker sees. A fence on both sides does it; so does `membarrier` by the revoker alone,
+//!   which reaches every thread of a process that registered. One that did not has no such lock: it
+//!   starts SHARED.
 //! - *leave*: store of `busy` (Release) to its load by the revoker (Acquire).
+//! - The mutex orders all else.
 
-use crate::atomic::AtomicU32;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::{AtomicU32, AtomicU64};
 
-/// Nobody came yet.
-const NOBODY: u32 = 0;
-/// Everybody needs the mutex.
+/// In place of a thread: everybody needs the mutex.
 const SHARED: u32 = u32::MAX;
+/// As many reigns there are.
+const REIGNS: usize = if cfg!(crossproc_loom) { 3 } else { 6 };
 
 /// The words of such a lock.
 #[derive(Debug)]
 pub struct Bias {
-    thread: AtomicU32,
-    busy: AtomicU32,
+    word: AtomicU64,
+    busy: [AtomicU32; REIGNS],
 }
 
 /// The thread is in; it leaves on drop.
 #[derive(Debug)]
 #[must_use = "dropping it leaves"]
-pub struct Entry<'b>(&'b Bias);
+pub struct Entry<'b>(&'b AtomicU32);
+
+/// The word, read once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Owner(u64);
+
+impl Owner {
+    fn new(thread: u32, reign: usize) -> Self {
+        Self((reign as u64) << 32 | u64::from(thread))
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+    fn thread(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[inline(always)]
+    fn reign(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    fn is_nobody(self) -> bool {
+        matches!(self.thread(), 0 | SHARED)
+    }
+}
 
 impl Default for Bias {
     fn default() -> Self {
@@ -54,56 +90,58 @@ impl Bias {
     /// A lock that nobody has used.
     #[must_use]
     pub fn new() -> Self {
-        let thread = if barrier::is_there() { NOBODY } else { SHARED };
-        Self { thread: AtomicU32::new(thread), busy: AtomicU32::new(0) }
+        let owner = if barrier::is_there() { Owner::new(0, 0) } else { Owner::new(SHARED, REIGNS) };
+        let busy = core::array::from_fn(|_| AtomicU32::new(0));
+        Self { word: AtomicU64::new(owner.0), busy }
+    }
+
+    #[inline(always)]
+    fn owner(&self) -> Owner {
+        Owner(self.word.load(Relaxed))
     }
 
     /// Goes in without the mutex, if the lock is the thread's own.
     #[inline(always)]
     pub fn enter(&self, thread: u32) -> Option<Entry<'_>> {
-        if self.thread.load(Relaxed) != thread {
+        let owner = self.owner();
+        if owner.thread() != thread {
             return None;
         }
-        self.busy.store(1, Relaxed);
-        let entry = Entry(self);
+        let busy = self.busy.get(owner.reign())?;
+        busy.store(1, Relaxed);
+        let entry = Entry(busy);
         barrier::light();
-        (self.thread.load(Relaxed) == thread).then_some(entry)
+        (self.owner() == owner).then_some(entry)
     }
 
     /// Makes sure that no thread goes in without the mutex but the calling one, which holds it.
     /// False if the kernel refuses the barrier that this takes.
     #[must_use]
     pub fn exclude_others(&self, thread: u32) -> bool {
-        match self.thread.load(Relaxed) {
-            NOBODY | SHARED => true,
-            owner if owner == thread => true,
-            owner => self.revoke(owner),
-        }
+        let owner = self.owner();
+        owner.is_nobody() || owner.thread() == thread || self.revoke(owner)
     }
 
-    /// Lets the calling thread, which holds the mutex and has excluded the others, go in without it
-    /// from now on.
+    /// Begins a reign of the calling thread, which holds the mutex and has excluded the others, if
+    /// the lock is nobody's and there is a reign left.
     pub fn make_own(&self, thread: u32) {
-        if barrier::is_there() {
-            self.thread.store(thread, Relaxed);
+        let owner = self.owner();
+        let reign = if owner.thread() == SHARED { owner.reign() + 1 } else { 0 };
+        if owner.is_nobody() && reign < REIGNS {
+            self.word.store(Owner::new(thread, reign).0, Relaxed);
         }
-    }
-
-    /// Whether it is no thread's own.
-    #[must_use]
-    pub fn is_nobodys(&self) -> bool {
-        matches!(self.thread.load(Relaxed), NOBODY | SHARED)
     }
 
     #[cold]
-    fn revoke(&self, owner: u32) -> bool {
-        self.thread.store(SHARED, Relaxed);
+    fn revoke(&self, owner: Owner) -> bool {
+        self.word.store(Owner::new(SHARED, owner.reign()).0, Relaxed);
         if !barrier::heavy() {
-            self.thread.store(owner, Relaxed);
+            self.word.store(owner.0, Relaxed);
             return false;
         }
+        let Some(busy) = self.busy.get(owner.reign()) else { return true };
         // ORDERING: acquire side of *leave*.
-        while self.busy.load(Acquire) != 0 {
+        while busy.load(Acquire) != 0 {
             barrier::give_way();
         }
         true
@@ -114,7 +152,7 @@ impl Drop for Entry<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // ORDERING: release side of *leave*.
-        self.0.busy.store(0, Release);
+        self.0.store(0, Release);
     }
 }
 
