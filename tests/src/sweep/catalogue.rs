@@ -6,6 +6,7 @@ mod event;
 mod lock;
 mod object;
 mod once;
+mod pipe;
 mod queue;
 mod rlock;
 mod rwlock;
@@ -69,6 +70,7 @@ pub fn entries() -> Vec<Entry> {
         value::ENTRIES,
         queue::ENTRIES,
         queue::LEASES,
+        pipe::ENTRIES,
     ]
     .concat()
 }

@@ -41,8 +41,8 @@ impl View {
     /// The producer's place, for the process that has taken the producer's end.
     #[must_use]
     pub fn producer(&self) -> Producer {
-        // ORDERING: acquire side of *publish*: what the predecessor committed is not written over.
-        let pos = self.lane().tail.0.load(Acquire);
+        // Relaxed: *end* orders it behind the predecessor's last commit.
+        let pos = self.lane().tail.0.load(Relaxed);
         // INVARIANT: nothing is known to be free.
         Producer { pos, limit: pos }
     }

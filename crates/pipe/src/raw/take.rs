@@ -39,8 +39,8 @@ impl View {
     /// The consumer's place, for the process that has taken the consumer's end.
     #[must_use]
     pub fn consumer(&self) -> Consumer {
-        // ORDERING: acquire side of *reuse*: the predecessor's last commit.
-        let pos = self.lane().head.0.load(Acquire);
+        // Relaxed: *end* orders it behind the predecessor's last commit.
+        let pos = self.lane().head.0.load(Relaxed);
         // INVARIANT: no record is known.
         Consumer { pos, tail: pos }
     }
