@@ -33,6 +33,8 @@ mod messages;
 #[cfg(not(crossproc_loom))]
 mod options;
 #[cfg(not(crossproc_loom))]
+mod over;
+#[cfg(not(crossproc_loom))]
 mod place;
 #[cfg(not(crossproc_loom))]
 mod place_bytes;

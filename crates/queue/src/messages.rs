@@ -293,6 +293,17 @@ impl<T: Message> Queue<T> {
         Read { meta, reference, bytes, early }
     }
 
+    /// Takes the first message out unread.
+    pub(crate) fn drop_message(&self, me: MemberId) -> Result<(), NoItem> {
+        let hold = Own::new(self, me, self.ring.hold(me)?);
+        let place = hold.slot.place;
+        // ORDERING: Acquire, as `clear_place` frees the block.
+        let reference = place.load(Acquire);
+        hold.commit()?;
+        self.clear_place(place, reference);
+        Ok(())
+    }
+
     /// Takes the first message out if its handles cannot be attached here; see
     /// [`Queue::discard_unreachable`].
     pub(crate) fn discard_message(&self, me: MemberId) -> Result<bool, NoItem> {

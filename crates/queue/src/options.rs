@@ -41,6 +41,7 @@ pub struct QueueOptions<T> {
     ends: u32,
     leases: Option<u32>,
     joinable: bool,
+    over: bool,
     item: PhantomData<fn(T) -> T>,
 }
 
@@ -52,6 +53,7 @@ impl<T: Message> QueueOptions<T> {
             ends: ENDS,
             leases: None,
             joinable: false,
+            over: false,
             item: PhantomData,
         }
     }
@@ -80,6 +82,14 @@ impl<T: Message> QueueOptions<T> {
     /// [`leases`](Self::leases).
     pub fn joinable(mut self) -> Self {
         self.joinable = true;
+        self
+    }
+
+    /// Makes it a ring that keeps the newest items: each form of put into the full queue takes the
+    /// oldest out and drops it, and so never blocks; see [`Queue::put_over`] and
+    /// [`Queue::overwritten`].
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.over = overwrite;
         self
     }
 
@@ -138,6 +148,7 @@ impl<T: Message> QueueOptions<T> {
         let plan = Plan::of::<T>(self.inline_bytes);
         let (mut geometry, bytes) = plan.geometry(capacity, self.max_message_bytes, self.ends)?;
         geometry.joinable = self.joinable;
+        geometry.over = self.over;
         geometry.leases = self.leases.unwrap_or_else(|| default_leases(&geometry, bytes));
         if self.joinable {
             geometry.leases = geometry.leases.max(1);

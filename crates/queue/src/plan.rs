@@ -88,6 +88,7 @@ impl Plan {
             ends,
             leases: 0,
             joinable: false,
+            over: false,
         };
         let bytes = size_for(&geometry).ok_or(overflow)?;
         Ok((geometry, bytes))

@@ -161,6 +161,7 @@ impl<T: Message> Queue<T> {
 
     pub(crate) fn refuse_if_full(&self) -> Result<(), Refusal> {
         match self.ring.has_room() {
+            Err(Refused::Full) if self.over => Ok(()),
             Err(Refused::Full) if now_and_then() && self.repair_tail() => Ok(()),
             answer => Ok(answer?),
         }
@@ -196,6 +197,9 @@ impl<T: Message> Queue<T> {
         patience: Patience,
         mut attempt: impl FnMut(MemberId) -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
+        if self.over {
+            return self.displace(attempt);
+        }
         if matches!(patience, Patience::None) {
             let again = now_and_then() && self.repair_tail();
             return if again { attempt(self.me()) } else { Err(Refusal::Full) };

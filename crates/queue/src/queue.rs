@@ -59,6 +59,8 @@ pub struct Queue<T> {
     pub(crate) ring: Ring,
     pub(crate) plan: Plan,
     pub(crate) max_bytes: u64,
+    /// A put into a full queue takes the oldest item out.
+    pub(crate) over: bool,
     pub(crate) producers: Spin,
     pub(crate) consumers: Spin,
     pub(crate) clerk: Clerk,
@@ -175,9 +177,19 @@ impl<T: Message> Queue<T> {
         // SAFETY: as above, and that there are not too many.
         let ring = unsafe { ring.with_leases(entries, found.leases) };
         let (producers, consumers, clerk) = (Spin::new(), Spin::new(), Clerk::new());
-        let max_bytes = found.max_bytes;
+        let (max_bytes, over) = (found.max_bytes, found.over);
         // INVARIANT: the ring is the object's, as checked.
-        Ok(Self { object, ring, plan, max_bytes, producers, consumers, clerk, item: PhantomData })
+        Ok(Self {
+            object,
+            ring,
+            plan,
+            max_bytes,
+            over,
+            producers,
+            consumers,
+            clerk,
+            item: PhantomData,
+        })
     }
 }
 
@@ -282,6 +294,7 @@ impl<T> Clone for Queue<T> {
             ring: self.ring,
             plan: self.plan,
             max_bytes: self.max_bytes,
+            over: self.over,
             producers: Spin::new(),
             consumers: Spin::new(),
             clerk: Clerk::new(),

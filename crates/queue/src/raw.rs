@@ -19,10 +19,11 @@
 //! |    524 |    4 | `closed`   | close, helpers        | 1: look at `tail`; a hint for consumers |
 //! |    528 |    8 | `max_bytes`| the maker             | the longest message                     |
 //! |    536 |    4 | `ends`     | the maker             | places of a side's row, see [`Row`]     |
-//! |    540 |    4 | `unused`   | nobody                | 0                                       |
+//! |    540 |    4 | `over`     | the maker             | 1: a put into a full queue takes the oldest out |
 //! |    544 |    8 | `gates[0]` | counted producers     | see [`Row`]                             |
 //! |    552 |    8 | `gates[1]` | counted consumers     | see [`Row`]                             |
-//! |    560 |  104 | `reserved` | nobody                | 0                                       |
+//! |    560 |    8 | `dropped`  | producers             | items taken out so                      |
+//! |    568 |   96 | `reserved` | nobody                | 0                                       |
 //! |    664 |  128 | `desk`     | see `lease`           | leases and joins                        |
 //! |    792 |  232 | `reserved` | nobody                | 0; levels                               |
 //! |   1024 |      | slots      |                       | `capacity` times `stride` words         |
@@ -196,6 +197,8 @@ pub struct Geometry {
     pub leases: u32,
     /// Whether what is got is owed until it is done.
     pub joinable: bool,
+    /// Whether a put into a full queue takes the oldest item out.
+    pub over: bool,
 }
 
 impl Geometry {
@@ -223,9 +226,10 @@ pub struct Header {
     closed: AtomicU32,
     max_bytes: AtomicU64,
     ends: AtomicU32,
-    unused: AtomicU32,
+    over: AtomicU32,
     gates: [Gate; 2],
-    reserved: [AtomicU64; reserved(13)],
+    dropped: AtomicU64,
+    reserved: [AtomicU64; reserved(12)],
     desk: Desk,
     reserved_too: [AtomicU64; reserved(29)],
 }
@@ -239,7 +243,8 @@ const _: () = {
     assert!(offset_of!(Header, stride) == 516 && offset_of!(Header, form) == 520);
     assert!(offset_of!(Header, closed) == 524 && offset_of!(Header, max_bytes) == 528);
     assert!(offset_of!(Header, ends) == 536 && offset_of!(Header, gates) == 544);
-    assert!(offset_of!(Header, reserved) == 560 && offset_of!(Header, desk) == 664);
+    assert!(offset_of!(Header, over) == 540 && offset_of!(Header, dropped) == 560);
+    assert!(offset_of!(Header, reserved) == 568 && offset_of!(Header, desk) == 664);
     assert!(offset_of!(Header, reserved_too) == 792);
 };
 
@@ -270,8 +275,9 @@ impl Header {
             closed: AtomicU32::new(0),
             max_bytes: AtomicU64::new(0),
             ends: AtomicU32::new(0),
-            unused: AtomicU32::new(0),
+            over: AtomicU32::new(0),
             gates: [Gate::default(), Gate::default()],
+            dropped: AtomicU64::new(0),
             reserved: core::array::from_fn(|_| AtomicU64::new(0)),
             desk: Desk::new(),
             reserved_too: core::array::from_fn(|_| AtomicU64::new(0)),
@@ -285,6 +291,7 @@ impl Header {
         self.form.store(geometry.form.code(), Relaxed);
         self.max_bytes.store(geometry.max_bytes, Relaxed);
         self.ends.store(geometry.ends, Relaxed);
+        self.over.store(u32::from(geometry.over), Relaxed);
         self.desk.entries.store(geometry.leases, Relaxed);
         self.desk.joinable.store(u32::from(geometry.joinable), Relaxed);
         if geometry.joinable {
@@ -301,6 +308,7 @@ impl Header {
             form,
             max_bytes: self.max_bytes.load(Relaxed),
             ends: self.ends.load(Relaxed),
+            over: self.over.load(Relaxed) == 1,
             leases: self.desk.entries.load(Relaxed),
             joinable: self.desk.joinable.load(Relaxed) == 1,
         };
@@ -419,6 +427,18 @@ impl Ring {
         // commit: after it no claim counts.
         // ORDERING: release side of *tail*; what came before `close` is visible to who sees Closed.
         !Position::is_closed(self.header().tail.0.fetch_or(Position::closed_bit(), AcqRel))
+    }
+
+    /// Counts an item that was taken out to make room.
+    pub fn count_dropped(&self) {
+        // Relaxed: a number that guards nothing.
+        self.header().dropped.fetch_add(1, Relaxed);
+    }
+
+    /// Items that were taken out to make room.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.header().dropped.load(Relaxed)
     }
 
     /// Tells whether the queue was closed, at that moment.

@@ -22,6 +22,7 @@ mod entries;
 mod killed;
 mod lease;
 mod many;
+mod over;
 mod places;
 mod waited;
 

@@ -3,7 +3,7 @@
 use crossproc_queue::Queue;
 
 use super::killed::{self, Deed};
-use super::{Long, Short, closed, ends, many, places, waited};
+use super::{Long, Short, closed, ends, many, over, places, waited};
 use crate::sweep::catalogue::Entry;
 use crate::sweep::scenario::Scenario;
 
@@ -160,4 +160,13 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get u64", "the last producer dead", || ends::finds_the_last_dead(false)),
     Entry::new("queue put u64", "the last consumer dead", || ends::finds_the_last_dead(true)),
     Entry::new("queue close_now", "three items", ends::close_now),
+    Entry::new("queue put_over u64", "full", over::full::<u64>),
+    Entry::new("queue put_over 128 B", "full", over::full::<Bytes>),
+    Entry::new("queue put_over String", "full, in blocks", over::full::<Long>),
+    Entry::new("queue put_over u64", "full, earlier death in it", over::full_after_death::<u64>),
+    Entry::new(
+        "queue put_over 128 B",
+        "full, earlier death in it",
+        over::full_after_death::<Bytes>,
+    ),
 ];
