@@ -1,5 +1,6 @@
 //! The rows of the table, by subject.
 
+mod lease;
 mod lock;
 mod process;
 mod queue;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Figure> {
         rwlock::rows(),
         signals::rows(),
         queue::rows(),
+        lease::rows(),
         round_trip::rows(),
         value::rows(),
         process::rows(),

@@ -58,7 +58,8 @@ fn lease_until(shared: &Shared, step: Step) {
 }
 
 fn a_lessee_dies(capacity: u32, put_beside: bool) {
-    for step in STEPS {
+    let steps = if put_beside { &STEPS[1..3] } else { &STEPS[..] };
+    for &step in steps {
         model(if put_beside { 1 } else { 2 }, move || {
             let shared = Shared::new(capacity, 2);
             shared.put(id(9), 10).unwrap();
@@ -88,7 +89,7 @@ fn a_lessee_that_dies_at_any_step_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_producer_comes_past_a_lessee_that_died_at_any_step() {
+fn a_producer_comes_past_a_lessee_that_died_with_the_place() {
     a_lessee_dies(1, true);
 }
 

@@ -4,7 +4,7 @@ use crossproc::{
     BarrierError, DecodeError, LockError, LockFailure, OnceError, ReleaseError, SemaphoreError,
     TryAcquireError, TryGetError, TryLockError, TryPutError,
 };
-use crossproc_queue::Error as QueueError;
+use crossproc_queue::{AckError, Error as QueueError, JoinError, TaskDoneError};
 use crossproc_segment::Error as SegmentError;
 
 /// How many kinds of answers there are.
@@ -47,6 +47,33 @@ where
 {
     fn from(result: Result<T, E>) -> Self {
         result.map_or_else(Self::from, |_| Self::Done)
+    }
+}
+
+impl From<AckError> for Answer {
+    fn from(error: AckError) -> Self {
+        match error {
+            AckError::Corrupt => Self::Corrupt,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<TaskDoneError> for Answer {
+    fn from(error: TaskDoneError) -> Self {
+        match error {
+            TaskDoneError::TooMany => Self::Gone,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<JoinError> for Answer {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Unfinished => Self::InTime,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -167,7 +194,7 @@ impl<T> From<TryPutError<T>> for Answer {
 impl From<TryGetError> for Answer {
     fn from(error: TryGetError) -> Self {
         match error {
-            TryGetError::Empty => Self::InTime,
+            TryGetError::Empty | TryGetError::AllLeased => Self::InTime,
             TryGetError::Closed => Self::Closed,
             TryGetError::Corrupt => Self::Corrupt,
             TryGetError::Malformed(_) | TryGetError::Unreachable(_) => Self::Message,

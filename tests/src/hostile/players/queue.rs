@@ -86,6 +86,7 @@ impl<T: Item> Play for Filled<T> {
     fn play(&self, hand: &Hand<'_>) {
         self.take_and_fill(hand);
         self.look(hand);
+        self.lease(hand);
         self.drain(hand);
         if hand.turn.is_last {
             self.close(hand);
@@ -115,7 +116,10 @@ impl<T: Item> Filled<T> {
     fn look(&self, hand: &Hand<'_>) {
         let queue = &self.queue;
         hand.timed("len, is_empty, is_full, is_closed", || {
-            assert!(queue.len() <= queue.capacity(), "more items than places");
+            // Those that were given back take no place.
+            let most = queue.capacity() + queue.max_leases();
+            assert!(queue.len() <= most, "more items than places");
+            assert!(queue.leased() <= queue.max_leases(), "more on lease than can be");
             black_box((queue.is_empty(), queue.is_full(), queue.is_closed()));
         });
         hand.timed("Debug", || drop(format!("{queue:?}")));
@@ -124,6 +128,36 @@ impl<T: Item> Filled<T> {
             Queue::<T>::open_or_create(queue.segment(), &self.name, CAPACITY)
         });
         hand.timed("discard_unreachable", || queue.discard_unreachable());
+    }
+
+    fn lease(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        let (mut first, mut second, mut again) = (None, None, None);
+        hand.timed("try_lease", || queue.try_lease().map(|lease| first = Some(lease)));
+        hand.point();
+        hand.timed("lease_timeout", || {
+            queue.lease_timeout(hand.patience()).map(|lease| second = Some(lease))
+        });
+        hand.timed("leased, max_leases", || {
+            black_box((queue.leased(), queue.max_leases()));
+        });
+        hand.point();
+        if let Some(lease) = first {
+            black_box(lease.deliveries());
+            hand.timed("nack", || lease.nack());
+        }
+        hand.timed("lease_deadline", || {
+            let deadline = Deadline::after(hand.patience());
+            queue.lease_deadline(deadline).map(|lease| again = Some(lease))
+        });
+        for lease in [second, again].into_iter().flatten() {
+            hand.point();
+            hand.timed("ack", || lease.ack());
+        }
+        hand.timed("task_done", || queue.task_done());
+        hand.timed("try_join", || queue.try_join());
+        hand.timed("join_timeout", || queue.join_timeout(hand.patience()));
+        hand.timed("try_put", || queue.try_put(T::of(0)));
     }
 
     fn drain(&self, hand: &Hand<'_>) {

@@ -12,6 +12,7 @@ mod barrier;
 mod condvar;
 mod event;
 mod family;
+mod leases;
 mod lock;
 mod names;
 mod once;
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Arena> {
         lock::arenas(),
         value::arenas(),
         queue::arenas(),
+        leases::arenas(),
         parcels::arenas(),
         pipeline::arenas(),
         names::arenas(),

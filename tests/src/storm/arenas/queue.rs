@@ -34,7 +34,7 @@ use crate::sweep::Memory;
 const PRODUCERS: usize = 3;
 const CONSUMERS: usize = 3;
 /// Items of one producer that the bitmap has bits for; then it makes no more.
-const ITEMS: u64 = 1 << 24;
+pub(super) const ITEMS: u64 = 1 << 24;
 
 /// Own word of a consumer: it is in `get`, or has not marked yet what that brought.
 pub(super) const GETTING: usize = 0;
@@ -67,7 +67,7 @@ pub(super) fn arenas() -> Vec<Arena> {
 }
 
 /// An item that says who made it and as which, and is whole or not.
-trait Item: Message {
+pub(super) trait Item: Message {
     /// The item `number` of `from`.
     fn make(from: u64, number: u64) -> Self;
 
