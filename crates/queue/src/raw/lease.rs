@@ -86,7 +86,7 @@
 //! - **empty**: ack (Release) -> claim of an entry (Acquire): reads of the payload are over.
 //! - **back**: `returns + 1` (Release) -> its load (Acquire): who sees it sees BACK.
 //! - **leased**: the bit in `head` (Release) is set before a CLAIM.
-//! - *reuse*, *publish*, *head* as in `raw.rs`; whether somebody sleeps is [`EventCount`]'s matter. Who
+//! - *reuse*, *publish*, *head* as in `raw.rs`; whether somebody sleeps is the event counts' matter. Who
 //!   waits with a closed queue for the leases of others sleeps on `items`: ack looks there too.
 //!
 //! # Deaths
@@ -110,15 +110,23 @@
 //!
 //! A lessee that is stopped between 3 and 6 keeps one place of the ring.
 
+mod back;
+mod claim;
+mod desk;
+mod left;
+
 use core::ptr::NonNull;
 
 use crossproc_segment::MemberId;
-use crossproc_segment::wait::EventCount;
 
-use super::entry::{EntryWord, Holding};
-use super::{Hold, NoItem, Position, Ring, Word};
-use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use crate::atomic::{AtomicU32, AtomicU64};
+use super::entry::EntryWord;
+use super::{NoItem, Position, Ring, Word};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+pub use back::Help;
+pub use claim::{Blank, Taken};
+pub use desk::Desk;
 
 /// Most items that can be leased at once.
 pub const MAX_LEASES: u32 = 1 << 16;
@@ -129,75 +137,10 @@ pub const ENTRY_WORDS: usize = 2;
 const LINE_WORDS: usize = 8;
 const RETURN: u64 = 1 << 32;
 
-const fn reserved(words: usize) -> usize {
-    if cfg!(crossproc_loom) { 0 } else { words }
-}
-
 /// Words of an entry for slots of `stride` words.
 #[must_use]
 pub fn entry_stride(stride: u32) -> usize {
     (stride as usize - 1 + ENTRY_WORDS).next_multiple_of(LINE_WORDS)
-}
-
-/// The part of the header that concerns leases.
-#[derive(Debug)]
-#[repr(C)]
-pub struct Desk {
-    returns: AtomicU64,
-    pub(super) entries: AtomicU32,
-    pub(super) joinable: AtomicU32,
-    looked_ns: AtomicU64,
-    reserved: [AtomicU64; reserved(10)],
-    room: EventCount,
-    done: EventCount,
-    reserved_too: [AtomicU64; reserved(2)],
-}
-
-#[cfg(not(crossproc_loom))]
-const _: () = {
-    use core::mem::offset_of;
-    assert!(size_of::<Desk>() == 128 && offset_of!(Desk, returns) == 0);
-    assert!(offset_of!(Desk, entries) == 8 && offset_of!(Desk, joinable) == 12);
-    assert!(offset_of!(Desk, looked_ns) == 16 && offset_of!(Desk, reserved) == 24);
-    assert!(offset_of!(Desk, room) == 104 && offset_of!(Desk, done) == 108);
-};
-
-impl Desk {
-    pub(super) fn new() -> Self {
-        Self {
-            returns: AtomicU64::new(0),
-            entries: AtomicU32::new(0),
-            joinable: AtomicU32::new(0),
-            looked_ns: AtomicU64::new(0),
-            reserved: core::array::from_fn(|_| AtomicU64::new(0)),
-            room: EventCount::new(),
-            done: EventCount::new(),
-            reserved_too: core::array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-
-    /// What those sleep on who wait for an entry.
-    #[must_use]
-    #[inline]
-    pub fn room(&self) -> &EventCount {
-        &self.room
-    }
-
-    /// What those sleep on who wait until all is done.
-    #[must_use]
-    #[inline]
-    pub fn done(&self) -> &EventCount {
-        &self.done
-    }
-
-    /// True for one caller in each `every_ns`, which then looks after the dead.
-    #[must_use]
-    pub fn is_look_due(&self, now_ns: u64, every_ns: u64) -> bool {
-        let last = self.looked_ns.load(Relaxed);
-        // A time in the future nobody wrote; and clocks of one machine do not differ.
-        (now_ns.wrapping_sub(last) >= every_ns)
-            && self.looked_ns.compare_exchange(last, now_ns, Relaxed, Relaxed).is_ok()
-    }
 }
 
 /// An entry as it lies there.
@@ -207,28 +150,6 @@ struct Entry<'r> {
     word: &'r AtomicU64,
     ticket: &'r AtomicU64,
     payload: NonNull<AtomicU64>,
-}
-
-/// An entry that was claimed for an item. Dropped, it is free again.
-#[derive(Debug)]
-#[must_use = "an entry that is dropped is free again"]
-pub struct Blank<'r> {
-    ring: &'r Ring,
-    entry: Entry<'r>,
-    me: MemberId,
-}
-
-/// An item that is committed to an entry, and still to be taken out of the ring's way.
-///
-/// Not to be dropped: its owner alone can finish it while it lives.
-#[derive(Debug)]
-#[must_use = "to be kept, or a place of the ring is lost while this process lives"]
-pub struct Taken<'r> {
-    ring: &'r Ring,
-    slot: &'r AtomicU64,
-    at: Position,
-    entry: Entry<'r>,
-    me: MemberId,
 }
 
 /// A leased item: its entry, and the word that says it is this holder's.
@@ -244,26 +165,6 @@ impl Kept {
     pub fn deliveries(self) -> u64 {
         self.word.count()
     }
-}
-
-/// What a repair needs of the process that does it.
-#[derive(Debug)]
-pub struct Help<A, M> {
-    /// Tells whether a member lives.
-    pub alive: A,
-    /// Moves what the payload of a slot (first) refers to, to that of an entry; false if another
-    /// living process is doing it.
-    pub moved: M,
-}
-
-/// What a look at one entry found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    /// It was freed.
-    Room,
-    /// It is BACK.
-    Item,
 }
 
 impl Ring {
@@ -468,208 +369,6 @@ impl Ring {
         true
     }
 
-    /// Leases the oldest item that was given back, if there is one.
-    #[inline]
-    pub fn take_back(&self, me: MemberId) -> Option<Kept> {
-        if self.has_back() { self.take_back_slow(me) } else { None }
-    }
-
-    /// Tells whether an item that was given back may be there.
-    #[must_use]
-    #[inline]
-    pub fn has_back(&self) -> bool {
-        // ORDERING: acquire side of *back*.
-        let returns = self.desk().returns.load(Acquire);
-        returns >> 32 != returns & (RETURN - 1)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_back_slow(&self, me: MemberId) -> Option<Kept> {
-        for _ in 0..=self.leases {
-            // ORDERING: acquire side of *back*.
-            let returns = self.desk().returns.load(Acquire);
-            let Some((entry, seen)) = self.oldest_back() else {
-                let looked = returns & !(RETURN - 1) | returns >> 32;
-                // Relaxed: lost if anything was given back since.
-                let _ = self.desk().returns.compare_exchange(returns, looked, Relaxed, Relaxed);
-                return None;
-            };
-            let again = seen.again(me);
-            // commit: the item is leased once more.
-            // ORDERING: acquire side of *entry*; release for who finds the owner dead.
-            let swapped = entry.word.compare_exchange(seen.bits(), again.bits(), AcqRel, Relaxed);
-            if swapped.is_ok() {
-                if self.has_back() && self.header().items().has_waiters() {
-                    self.wake_next_consumer();
-                }
-                return Some(Kept { entry: entry.index, word: again });
-            }
-        }
-        None
-    }
-
-    fn oldest_back(&self) -> Option<(Entry<'_>, EntryWord)> {
-        let mut oldest: Option<(Entry<'_>, EntryWord, Position)> = None;
-        for entry in self.entries() {
-            // ORDERING: acquire side of *entry*, for the ticket.
-            let seen = EntryWord::from_bits(entry.word.load(Acquire));
-            let ticket = Position::from_bits(entry.ticket.load(Relaxed));
-            let first = oldest.is_none_or(|(_, _, other)| ticket.is_before(other));
-            if seen.holding() == Holding::Back && first {
-                oldest = Some((entry, seen, ticket));
-            }
-        }
-        oldest.map(|(entry, seen, _)| (entry, seen))
-    }
-
-    /// Items that were given back and are there now.
-    #[must_use]
-    pub fn count_back(&self) -> u32 {
-        self.count(Holding::Back)
-    }
-
-    /// Items on lease, now; those of holders that nobody has found dead yet count.
-    #[must_use]
-    pub fn count_live(&self) -> u32 {
-        self.count(Holding::Live)
-    }
-
-    fn count(&self, holding: Holding) -> u32 {
-        let holds =
-            |entry: &Entry<'_>| EntryWord::from_bits(entry.word.load(Relaxed)).holding() == holding;
-        u32::try_from(self.entries().filter(holds).count()).unwrap_or(self.leases)
-    }
-
-    /// Tells whether others than `me` have items that may come back, or such are back: then a queue
-    /// that is closed is not at its end.
-    #[must_use]
-    pub fn may_come_back(&self, me: MemberId) -> bool {
-        self.entries().any(|entry| {
-            // ORDERING: Acquire, for the orders of the looks.
-            let seen = EntryWord::from_bits(entry.word.load(Acquire));
-            match seen.holding() {
-                Holding::Claim | Holding::Live => seen.owner() != Some(me),
-                Holding::Back => true,
-                Holding::Free | Holding::Owed | Holding::Unknown => false,
-            }
-        })
-    }
-
-    /// Ends what the dead left in entries. Tells whether it is worth looking again.
-    #[cold]
-    pub fn repair_leases(
-        &self,
-        help: &mut Help<
-            impl FnMut(MemberId) -> bool,
-            impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>) -> bool,
-        >,
-    ) -> bool {
-        let (mut room, mut items) = (false, false);
-        for entry in self.entries() {
-            match self.repair_entry(&entry, help) {
-                Found::Nothing => {}
-                Found::Room => room = true,
-                Found::Item => items = true,
-            }
-        }
-        if items && !self.has_back() {
-            // Given back by somebody who died before it counted.
-            self.item_back();
-        }
-        room || items
-    }
-
-    fn repair_entry(
-        &self,
-        entry: &Entry<'_>,
-        help: &mut Help<
-            impl FnMut(MemberId) -> bool,
-            impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>) -> bool,
-        >,
-    ) -> Found {
-        // ORDERING: acquire side of *entry*; and the owner's life is asked after.
-        let mut seen = EntryWord::from_bits(entry.word.load(Acquire));
-        match seen.holding() {
-            Holding::Free | Holding::Unknown => return Found::Nothing,
-            Holding::Back => return Found::Item,
-            Holding::Claim | Holding::Live | Holding::Owed => {}
-        }
-        // A word that names nobody was written by nobody alive.
-        if seen.owner().is_some_and(&mut help.alive) {
-            return Found::Nothing;
-        }
-        let (at, slot) = self.slot_of(entry);
-        if seen.holding() == Holding::Claim {
-            if let Some(slot) = slot {
-                if !(help.moved)(self.payload(slot), entry.payload) {
-                    return Found::Nothing;
-                }
-                // ORDERING: *takeover*.
-                let swapped = self.change(entry, seen, seen.finished());
-                if !swapped {
-                    return Found::Room;
-                }
-                seen = seen.finished();
-            }
-        }
-        if seen.holding() != Holding::Live {
-            let freed = self.change(entry, seen, EntryWord::FREE);
-            if freed {
-                self.entry_freed();
-            }
-            return Found::Room;
-        }
-        // ORDERING: Acquire, after the loads of ticket and slot, which are of this item if the word
-        // is as it was.
-        if entry.word.load(Acquire) != seen.bits() {
-            return Found::Room;
-        }
-        if let Some(slot) = slot {
-            self.free_taken(at, slot, entry.index);
-        }
-        if self.change(entry, seen, seen.back()) {
-            self.item_back();
-        }
-        Found::Item
-    }
-
-    /// A step of a repair.
-    fn change(&self, entry: &Entry<'_>, seen: EntryWord, next: EntryWord) -> bool {
-        // commit: of what the dead began.
-        // ORDERING: *takeover*; release side of *entry*.
-        entry.word.compare_exchange(seen.bits(), next.bits(), AcqRel, Relaxed).is_ok()
-    }
-
-    /// The position of an entry's item, and its slot if that still names the entry.
-    fn slot_of(&self, entry: &Entry<'_>) -> (Position, Option<&AtomicU64>) {
-        // ORDERING: Acquire, so that the look at the slot is not an earlier one.
-        let at = Position::from_bits(entry.ticket.load(Acquire));
-        let taken = Word::taken(at.lap(), entry.index).bits();
-        // ORDERING: acquire side of *entry*.
-        (at, self.slot(at).filter(|slot| slot.load(Acquire) == taken))
-    }
-
-    /// Frees a slot whose item is safe in an entry, for one who died before it did.
-    fn free_taken(&self, at: Position, slot: &AtomicU64, entry: u32) {
-        let taken = Word::taken(at.lap(), entry).bits();
-        let free = Word::free(at.lap().next()).bits();
-        // commit: the place is free.
-        // ORDERING: *takeover*, and release side of *reuse*.
-        if slot.compare_exchange(taken, free, AcqRel, Relaxed).is_ok() {
-            self.pass_head(at);
-            self.header().space().notify_one();
-        }
-    }
-
-    /// After an item has gone BACK.
-    fn item_back(&self) {
-        // ORDERING: release side of *back*.
-        self.desk().returns.fetch_add(RETURN, Release);
-        self.header().items().notify_one();
-        self.desk().room().notify_one();
-    }
-
     /// After an entry was freed.
     #[inline]
     fn entry_freed(&self) {
@@ -681,170 +380,5 @@ impl Ring {
         if self.hinted_closed() {
             self.header().items().notify_all();
         }
-    }
-
-    /// Owes one item more; `None` if no entry is free for it. The caller gets the item then, or
-    /// pays back.
-    #[must_use]
-    pub fn owe(&self, me: MemberId) -> bool {
-        self.mark_leased();
-        // Where this process owes already, and else in a free one.
-        let owing = |free: bool| {
-            self.entries().any(|entry| {
-                let seen = EntryWord::from_bits(entry.word.load(Relaxed));
-                let fits = free || seen.holding() == Holding::Owed;
-                let more = seen.owing_more(me).filter(|_| fits);
-                // ORDERING: acquire side of *empty*. The commit of get is later in program order, and a
-                // release: who sees the ring without the item sees it owed.
-                more.is_some_and(|more| {
-                    entry.word.compare_exchange(seen.bits(), more.bits(), AcqRel, Relaxed).is_ok()
-                })
-            })
-        };
-        owing(false) || owing(true)
-    }
-
-    /// Owes one item less. False if `me` owes none.
-    pub fn pay(&self, me: MemberId) -> bool {
-        let paid = self.entries().any(|entry| self.pay_in(&entry, me));
-        if paid {
-            self.entry_freed();
-        }
-        paid
-    }
-
-    fn pay_in(&self, entry: &Entry<'_>, me: MemberId) -> bool {
-        let mut seen = EntryWord::from_bits(entry.word.load(Relaxed));
-        for _ in 0..self.rounds() {
-            let Some(less) = seen.owing_less(me) else { return false };
-            // commit: an item is done.
-            // ORDERING: release side of *empty*; what was done is visible to who joins.
-            match entry.word.compare_exchange(seen.bits(), less.bits(), AcqRel, Relaxed) {
-                Ok(_) => return true,
-                Err(found) => seen = EntryWord::from_bits(found),
-            }
-        }
-        false
-    }
-
-    /// Tells whether every item that was put is done, at one moment of the call.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        let tail = self.settle_tail();
-        // `head` moves by the look for an item, over what is skipped too.
-        if !matches!(self.has_item(), Err(NoItem::Empty | NoItem::Closed)) {
-            return false;
-        }
-        let head = self.settle_head();
-        if tail.past(head, self.capacity) != 0 {
-            return false;
-        }
-        let idle = self.entries().all(|entry| {
-            // ORDERING: acquire side of *empty*: what was done is visible to who sees it done.
-            EntryWord::from_bits(entry.word.load(Acquire)).holding() == Holding::Free
-        });
-        idle && self.settle_tail() == tail
-    }
-}
-
-impl<'r> Blank<'r> {
-    /// Which entry it is.
-    #[must_use]
-    #[inline]
-    pub fn index(&self) -> u32 {
-        self.entry.index
-    }
-
-    /// The first word of the payload. The claim excludes everybody else from it.
-    #[must_use]
-    #[inline]
-    pub fn payload(&self) -> NonNull<AtomicU64> {
-        self.entry.payload
-    }
-
-    /// Writes the first words of the payload, as many as a slot has at most.
-    #[inline]
-    fn write(&self, words: &[u64]) {
-        for (index, &word) in words.iter().enumerate() {
-            // SAFETY: an entry has as many words of payload as a slot, to which `words` was compared.
-            let to = unsafe { self.entry.payload.add(index) };
-            // SAFETY: within the entries, and only reached as an atomic.
-            unsafe { to.as_ref() }.store(word, Relaxed);
-        }
-    }
-
-    /// Commits the payload in the entry as the item of `slot`, if that is as it was `seen`.
-    #[inline]
-    fn take(&self, at: Position, slot: &'r AtomicU64, seen: u64) -> Option<Taken<'r>> {
-        self.entry.ticket.store(Position::from_bits(at.bits()).bits(), Relaxed);
-        let taken = Word::taken(at.lap(), self.entry.index).bits();
-        // commit: the item is the entry's.
-        // ORDERING: release side of *entry*; acquire side of *publish*; SeqCst for the load in
-        // `wake_next_consumer`.
-        slot.compare_exchange(seen, taken, SeqCst, Relaxed).ok()?;
-        Some(Taken { ring: self.ring, slot, at, entry: self.entry, me: self.me })
-    }
-}
-
-impl Drop for Blank<'_> {
-    #[cold]
-    fn drop(&mut self) {
-        // ORDERING: release side of *empty*.
-        self.entry.word.store(EntryWord::FREE.bits(), Release);
-        self.ring.entry_freed();
-    }
-}
-
-impl<'r> Hold<'r> {
-    /// Leases the held item, whose payload was copied to that of `blank`.
-    ///
-    /// # Errors
-    ///
-    /// [`NoItem::Corrupt`] as with [`Hold::commit`].
-    pub fn lease(self, blank: Blank<'r>) -> Result<Taken<'r>, NoItem> {
-        let taken = blank.take(self.at, self.slot, self.word.bits());
-        core::mem::forget(self);
-        let Some(taken) = taken else { return Err(NoItem::Corrupt) };
-        core::mem::forget(blank);
-        Ok(taken)
-    }
-}
-
-impl Taken<'_> {
-    /// The first word of the payload in the slot, which is this lease's still.
-    #[must_use]
-    pub fn slot_payload(&self) -> NonNull<AtomicU64> {
-        self.ring.payload(self.slot)
-    }
-
-    /// The first word of the payload in the entry.
-    #[must_use]
-    pub fn payload(&self) -> NonNull<AtomicU64> {
-        self.entry.payload
-    }
-
-    /// Gives the slot back to the ring, and wakes a producer.
-    #[inline]
-    pub fn keep(self) -> Kept {
-        let (ring, word) = (self.ring, self.enliven());
-        // ORDERING: release side of *reuse*.
-        self.slot.store(Word::free(self.at.lap().next()).bits(), Release);
-        ring.pass_head(self.at);
-        ring.header().space().notify_one();
-        if ring.header().items().has_waiters() {
-            ring.wake_next_consumer();
-        }
-        Kept { entry: self.entry.index, word }
-    }
-
-    /// The first step of [`Taken::keep`].
-    #[doc(hidden)]
-    #[inline]
-    pub fn enliven(&self) -> EntryWord {
-        let word = EntryWord::live(self.me);
-        // ORDERING: release side of *entry*; and before the slot is free, or the item is lost with
-        // its holder.
-        self.entry.word.store(word.bits(), Release);
-        word
     }
 }

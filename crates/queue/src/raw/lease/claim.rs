@@ -1,0 +1,134 @@
+//! A lease on its way: an entry that is claimed, and an item that is committed to it.
+
+use core::ptr::NonNull;
+
+use crossproc_segment::MemberId;
+
+use super::{Entry, Kept};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{Relaxed, Release, SeqCst};
+use crate::raw::{EntryWord, Hold, NoItem, Position, Ring, Word};
+
+/// An entry that was claimed for an item. Dropped, it is free again.
+#[derive(Debug)]
+#[must_use = "an entry that is dropped is free again"]
+pub struct Blank<'r> {
+    pub(super) ring: &'r Ring,
+    pub(super) entry: Entry<'r>,
+    pub(super) me: MemberId,
+}
+
+/// An item that is committed to an entry, and still to be taken out of the ring's way.
+///
+/// Not to be dropped: its owner alone can finish it while it lives.
+#[derive(Debug)]
+#[must_use = "to be kept, or a place of the ring is lost while this process lives"]
+pub struct Taken<'r> {
+    pub(super) ring: &'r Ring,
+    pub(super) slot: &'r AtomicU64,
+    pub(super) at: Position,
+    pub(super) entry: Entry<'r>,
+    pub(super) me: MemberId,
+}
+
+impl<'r> Blank<'r> {
+    /// Which entry it is.
+    #[must_use]
+    #[inline]
+    pub fn index(&self) -> u32 {
+        self.entry.index
+    }
+
+    /// The first word of the payload. The claim excludes everybody else from it.
+    #[must_use]
+    #[inline]
+    pub fn payload(&self) -> NonNull<AtomicU64> {
+        self.entry.payload
+    }
+
+    /// Writes the first words of the payload, as many as a slot has at most.
+    #[inline]
+    pub(super) fn write(&self, words: &[u64]) {
+        for (index, &word) in words.iter().enumerate() {
+            // SAFETY: an entry has as many words of payload as a slot, to which `words` was compared.
+            let to = unsafe { self.entry.payload.add(index) };
+            // SAFETY: within the entries, and only reached as an atomic.
+            unsafe { to.as_ref() }.store(word, Relaxed);
+        }
+    }
+
+    /// Commits the payload in the entry as the item of `slot`, if that is as it was `seen`.
+    #[inline]
+    pub(super) fn take(&self, at: Position, slot: &'r AtomicU64, seen: u64) -> Option<Taken<'r>> {
+        self.entry.ticket.store(Position::from_bits(at.bits()).bits(), Relaxed);
+        let taken = Word::taken(at.lap(), self.entry.index).bits();
+        // commit: the item is the entry's.
+        // ORDERING: release side of *entry*; acquire side of *publish*; SeqCst for the load in
+        // `wake_next_consumer`.
+        slot.compare_exchange(seen, taken, SeqCst, Relaxed).ok()?;
+        Some(Taken { ring: self.ring, slot, at, entry: self.entry, me: self.me })
+    }
+}
+
+impl Drop for Blank<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        // ORDERING: release side of *empty*.
+        self.entry.word.store(EntryWord::FREE.bits(), Release);
+        self.ring.entry_freed();
+    }
+}
+
+impl<'r> Hold<'r> {
+    /// Leases the held item, whose payload was copied to that of `blank`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoItem::Corrupt`] as with [`Hold::commit`].
+    pub fn lease(self, blank: Blank<'r>) -> Result<Taken<'r>, NoItem> {
+        let taken = blank.take(self.at, self.slot, self.word.bits());
+        core::mem::forget(self);
+        let Some(taken) = taken else { return Err(NoItem::Corrupt) };
+        core::mem::forget(blank);
+        Ok(taken)
+    }
+}
+
+impl Taken<'_> {
+    /// The first word of the payload in the slot, which is this lease's still.
+    #[must_use]
+    pub fn slot_payload(&self) -> NonNull<AtomicU64> {
+        self.ring.payload(self.slot)
+    }
+
+    /// The first word of the payload in the entry.
+    #[must_use]
+    pub fn payload(&self) -> NonNull<AtomicU64> {
+        self.entry.payload
+    }
+
+    /// Gives the slot back to the ring, and wakes a producer.
+    #[inline]
+    pub fn keep(self) -> Kept {
+        let (ring, word) = (self.ring, self.enliven());
+        // ORDERING: release side of *reuse*.
+        self.slot.store(Word::free(self.at.lap().next()).bits(), Release);
+        ring.pass_head(self.at);
+        ring.header().space().notify_one();
+        if ring.header().items().has_waiters() {
+            ring.wake_next_consumer();
+        }
+        Kept { entry: self.entry.index, word }
+    }
+
+    /// The first step of [`Taken::keep`].
+    #[doc(hidden)]
+    #[inline]
+    pub fn enliven(&self) -> EntryWord {
+        let word = EntryWord::live(self.me);
+        // ORDERING: release side of *entry*; and before the slot is free, or the item is lost with
+        // its holder.
+        self.entry.word.store(word.bits(), Release);
+        word
+    }
+}
