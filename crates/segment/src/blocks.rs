@@ -46,8 +46,9 @@ impl Blocks<'_> {
         let who = self.segment.who(&alive);
         self.segment.with_magazines(|magazines| {
             let (arena, directory) = (self.segment.arena(), self.segment.directory());
-            arena.alloc(bytes as u64, &who, magazines).or_else(|| {
-                // What dead makers of names left still counts as named until it is cleaned.
+            arena.alloc_fitting(bytes as u64, &who, magazines).or_else(|| {
+                // What dead makers of names left still counts as named until it is cleaned; a block
+                // that is too large is no better than one of those.
                 directory.clean(arena, &who, magazines);
                 arena.alloc(bytes as u64, &who, magazines)
             })

@@ -26,6 +26,11 @@ pub fn note_panics() {
     }));
 }
 
+/// What the last panic of this process said.
+pub fn noted_panic() -> String {
+    PANIC.lock().map(|text| text.clone()).unwrap_or_default()
+}
+
 /// A cast at work. Dropping it kills and reaps all of it.
 pub struct Cast<'a> {
     scene: &'a dyn Scene,
@@ -221,9 +226,7 @@ fn play(scene: &dyn Scene, ledger: &Ledger, part: usize, leaves: u64, seed: u64)
     let fault = match played {
         Ok(Ok(())) => return 0,
         Ok(Err(fault)) => fault,
-        Err(_) => {
-            Fault::new(Kind::Wrong, PANIC.lock().map(|text| text.clone()).unwrap_or_default())
-        }
+        Err(_) => Fault::new(Kind::Wrong, noted_panic()),
     };
     ledger.report(&fault);
     // Whoever noted the first fault may still be writing it.

@@ -1,12 +1,13 @@
 //! One slice: the director starts a cast, kills and replaces, watches, winds down, accounts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossproc::Segment;
 
 use super::arenas::{Arena, Setting};
-use super::cast::{Cast, note_panics};
+use super::cast::{Cast, note_panics, noted_panic};
 use super::ledger::Ledger;
 use super::report::Row;
 use super::scene::Scene;
@@ -33,7 +34,9 @@ pub fn direct(arena: &Arena, round: u64, seed: u64, time: Duration) -> Row {
     drop(crossproc::Lock::new());
     let before = Traces::now();
     let start = Instant::now();
-    if let Err(fault) = slice(arena, seed, time, &mut row) {
+    let played = catch_unwind(AssertUnwindSafe(|| slice(arena, seed, time, &mut row)));
+    let played = played.unwrap_or_else(|_| Err(Fault::new(Kind::Wrong, noted_panic())));
+    if let Err(fault) = played {
         row.faults.push(fault);
     }
     row.seconds = start.elapsed().as_secs_f64();

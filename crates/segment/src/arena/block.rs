@@ -45,6 +45,19 @@ impl Arena {
     /// again at the next [`reclaim`](Self::reclaim).
     #[inline]
     pub fn alloc(&self, bytes: u64, who: &Who<'_>, magazines: &mut Magazines) -> Option<Block> {
+        let fitting = self.alloc_fitting(bytes, who, magazines);
+        fitting.or_else(|| self.alloc_larger(bytes, who, magazines))
+    }
+
+    /// As [`alloc`](Self::alloc), but no block of a larger class: `None` while something may still be
+    /// freed by other means.
+    #[inline]
+    pub fn alloc_fitting(
+        &self,
+        bytes: u64,
+        who: &Who<'_>,
+        magazines: &mut Magazines,
+    ) -> Option<Block> {
         let class = self.geometry.class_for(bytes)?;
         self.pop(class, who, magazines).or_else(|| self.alloc_slow(class, who, magazines))
     }

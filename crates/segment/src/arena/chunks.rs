@@ -19,8 +19,7 @@ enum Search {
 }
 
 impl Arena {
-    /// The long way: hinted chunks, a new chunk, all chunks, garbage, empty chunks of other classes,
-    /// and at last a larger block.
+    /// The long way: hinted chunks, a new chunk, all chunks, garbage, empty chunks of other classes.
     #[cold]
     #[inline(never)]
     pub(super) fn alloc_slow(
@@ -44,7 +43,19 @@ impl Arena {
                 break;
             }
         }
-        let mut larger = class + 1..self.geometry.header_shift();
+        None
+    }
+
+    /// The last resort: a block that is larger than need be, where chunks of that class are in use.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn alloc_larger(
+        &self,
+        bytes: u64,
+        who: &Who<'_>,
+        magazines: &mut Magazines,
+    ) -> Option<Block> {
+        let mut larger = self.geometry.class_for(bytes)? + 1..self.geometry.header_shift();
         larger.find_map(|class| self.refill(class, Search::All, who, magazines))
     }
 

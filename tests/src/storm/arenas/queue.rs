@@ -286,12 +286,12 @@ impl<T: Item> Flow<T> {
             if member.roll(16) == 0 {
                 counted = self.end(Queue::producer)?;
             }
-            let number = count.attempt();
-            if number >= ITEMS {
+            if count.attempted() + 1 >= ITEMS {
                 thread::sleep(Duration::from_millis(1));
                 member.part().advance();
                 continue;
             }
+            let number = count.attempt();
             member.part().set_doing(1);
             if self.put(member, T::make(member.number() as u64, number))? {
                 count.finish();

@@ -164,10 +164,10 @@ pub(super) fn filling(scenario: Scenario, stage: &Stage, lost: usize) -> Scenari
     let (filling, checked) = (stage.clone(), stage.clone());
     let act = move |_| {
         let room = count_room(&filling.segment)?;
-        if room > filling.room || room + AT_HAND < filling.room {
-            return Err(format!("room for {room} objects of {}", filling.room));
+        if room.1 > filling.room.1 || room.1 + AT_HAND < filling.room.1 {
+            return Err(format!("room for {} objects of {}", room.1, filling.room.1));
         }
-        Ok(room as u64)
+        Ok(room.1 as u64)
     };
     scenario.meanwhile("fill and empty", &["fine"], act, move |_| {
         checked.check_room(lost).map(|()| "fine")
