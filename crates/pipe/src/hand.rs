@@ -45,6 +45,7 @@ impl Hand {
         self.total != 0 && self.bytes.len() as u64 == self.total
     }
 
+    #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.total == 0
     }
@@ -104,7 +105,7 @@ impl Taking {
     /// Gives the room of the first record to the producer, and wakes it.
     pub(crate) fn release(&mut self, view: &View, record: Record<'_>) {
         view.release(&mut self.consumer, record);
-        view.space().notify_one();
+        view.space().notify_all();
     }
 
     /// Takes the message that is whole in hand, and whether it holds handles.

@@ -67,7 +67,8 @@
 //!   sees the last `tail` of that end; whoever takes it sees the last positions of its
 //!   predecessor, of which one that died is ordered before the answer of the kernel that it is dead.
 //! - Whether somebody sleeps is asked after each commit, by [`EventCount`], which brings its own
-//!   fence.
+//!   fence. All are woken: they are threads of one process, as a rule one, and the others may wait
+//!   for something else (more room, its turn).
 //!
 //! # Deaths
 //!
@@ -107,6 +108,7 @@ pub use bias::{Bias, Entry};
 pub use end::{EndState, EndWord, Side, Taken};
 pub use put::{Claim, Producer, Refused};
 pub use take::{Consumer, NoRecord, Record};
+use word::words_of;
 pub use word::{Word, record_bytes};
 
 /// Offset of the first ring from the header.

@@ -142,7 +142,7 @@ impl<T: Message> Receiver<T> {
         if taken != Some(true) {
             return self.recv_message(patience());
         }
-        inlet.view.space().notify_one();
+        inlet.view.space().notify_all();
         words.decode().map_err(TryRecvError::Malformed)
     }
 
@@ -283,12 +283,7 @@ impl<T> Receiver<T> {
         }
         let items = self.inlet().view.items();
         let look = |look| self.end.has_message(look).then_some(());
-        let ready = block_on(self.segment(), items, &self.inlet().spin, deadline, look).is_some();
-        if items.has_waiters() {
-            // A wake that another thread could have acted on.
-            items.notify_one();
-        }
-        ready
+        block_on(self.segment(), items, &self.inlet().spin, deadline, look).is_some()
     }
 
     /// The longest message that this end takes from now on; without it any. A longer one is dropped,
@@ -434,11 +429,6 @@ impl<T> Receiver<T> {
         };
         let items = inlet.view.items();
         let answer = block_on(self.segment(), items, &inlet.spin, patience.deadline(), look);
-        drop(taking);
-        if items.has_waiters() {
-            // A thread that waits beside this one, and whose wake this may have been.
-            items.notify_one();
-        }
         answer.unwrap_or(Err(TryRecvError::Empty))
     }
 }

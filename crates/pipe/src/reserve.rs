@@ -158,7 +158,7 @@ impl<T> Reserve<'_, T> {
             return Err(SendError::NotOwned);
         }
         self.claim.commit(&mut producer, Word::whole(bytes as u64));
-        out.view.items().notify_one();
+        out.view.items().notify_all();
         Ok(())
     }
 }

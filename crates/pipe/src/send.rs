@@ -140,7 +140,7 @@ impl<T: Message> Sender<T> {
         if sent != Some(true) {
             return self.send_message(item, patience());
         }
-        out.view.items().notify_one();
+        out.view.items().notify_all();
         Ok(())
     }
 
@@ -322,7 +322,7 @@ impl<T> Sender<T> {
         let claim = self.claim_within(producer, patience, |view, p| view.claim(p, length))?;
         copy_in(bytes, &claim, 0);
         claim.commit(producer, Word::whole(length).with_handles(handles));
-        self.outlet().view.items().notify_one();
+        self.outlet().view.items().notify_all();
         Ok(())
     }
 
@@ -348,7 +348,7 @@ impl<T> Sender<T> {
             copy_in(piece, &claim, before.len());
             let word = Word::chunk((before.len() + piece.len()) as u64, start, !next.is_empty());
             claim.commit(producer, word.with_handles(handles && start));
-            self.outlet().view.items().notify_one();
+            self.outlet().view.items().notify_all();
             (before, rest) = (&[], next);
         }
         Ok(())
@@ -385,10 +385,6 @@ impl<T> Sender<T> {
         let space = view.space();
         let spin = &self.outlet().spin;
         let answer = block_on(self.segment(), space, spin, patience.deadline(), look);
-        if space.has_waiters() {
-            // A thread that waits for room beside this one, and whose wake this may have been.
-            space.notify_one();
-        }
         answer.unwrap_or(Err(TrySendError::Full))
     }
 }

@@ -3,6 +3,21 @@
 //!
 //! A thread that "dies" returns at a chosen point and says so; the oracle of the survivors believes
 //! it from then on, as the kernel would.
+//!
+//! Weakened by hand, once each, and a test that then fails:
+//!
+//! | weakened                                | red                                              |
+//! |-----------------------------------------|--------------------------------------------------|
+//! | *publish*, release; acquire             | the_end_comes_after_the_last_record_of_a_closer  |
+//! | *reuse*, release; acquire               | records_arrive_whole_and_in_order_...            |
+//! | *end*, release                          | an_end_that_moves_goes_on_where_it_was           |
+//! | *end*, acquire of `is_gone`             | the_end_comes_after_the_last_record_of_a_closer  |
+//! | no second look at `tail`                | the_end_comes_after_the_last_record_of_a_dead    |
+//! | *enter / revoke*, either barrier        | turns_exclude_each_other                         |
+//! | *leave*, release; acquire               | turns_exclude_each_other                         |
+//! | one `busy` for all reigns               | turns_exclude_each_other                         |
+//!
+//! Not shown: *end*, acquire of `take`, as the look before the swap acquires too.
 #![cfg(crossproc_loom)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -6,6 +6,9 @@ use super::Header;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire};
 
+/// How often the word may change under a taker before somebody else has it, or scribbles on it.
+const TRIES: u32 = 1000;
+
 /// Which end of the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -114,7 +117,7 @@ impl Header {
         let end = self.end(side);
         // ORDERING: feeds `alive`, which must not be asked before.
         let mut seen = EndWord(end.load(Acquire));
-        loop {
+        for _ in 0..TRIES {
             match seen.state() {
                 EndState::Moving(_) if arrived => {}
                 EndState::Open(id) | EndState::Moving(id) if alive(id) => return Err(Taken(id)),
@@ -127,6 +130,7 @@ impl Header {
                 Err(found) => seen = EndWord(found),
             }
         }
+        Err(Taken(seen.id().unwrap_or(me)))
     }
 
     /// Closes the end, if `me` has it. The caller wakes all who wait.

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::{View, Word, record_bytes};
+use super::{View, Word, record_bytes, words_of};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -52,7 +52,8 @@ impl View {
     #[inline(always)]
     pub fn put_words_at_once(&self, p: &mut Producer, bytes: u64, words: &[u64]) -> bool {
         let need = record_bytes(bytes);
-        debug_assert_eq!(words.len() as u64, need / 8 - 1);
+        // Where `bytes` is a constant, so is the number of words.
+        let Some(words) = words.get(..words_of(bytes)) else { return false };
         if need > self.left_from(p.pos) {
             return false;
         }
@@ -109,8 +110,7 @@ impl View {
         self.claim(p, bytes).map(|_| ())
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn look_for_room(&self, p: &mut Producer, need: u64) -> Result<(), Refused> {
         // ORDERING: acquire side of *reuse*.
         let head = self.lane().head.0.load(Acquire);

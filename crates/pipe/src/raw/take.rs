@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::{View, Word, record_bytes};
+use super::{View, Word, record_bytes, words_of};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -50,7 +50,8 @@ impl View {
     #[inline(always)]
     pub fn take_words_at_once(&self, c: &mut Consumer, bytes: u64, words: &mut [u64]) -> bool {
         let need = record_bytes(bytes);
-        debug_assert_eq!(words.len() as u64, need / 8 - 1);
+        // Where `bytes` is a constant, so is the number of words.
+        let Some(words) = words.get_mut(..words_of(bytes)) else { return false };
         if c.tail == c.pos && self.look_for_records(c).is_err() {
             return false;
         }
@@ -104,8 +105,7 @@ impl View {
         c.tail == c.pos && self.look_for_records(c) == Err(NoRecord::Empty)
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn look_for_records(&self, c: &mut Consumer) -> Result<(), NoRecord> {
         // ORDERING: acquire side of *publish*.
         let tail = self.lane().tail.0.load(Acquire);

@@ -92,3 +92,10 @@ impl Word {
 pub const fn record_bytes(length: u64) -> u64 {
     Word::BYTES + length.next_multiple_of(8)
 }
+
+/// Words of a payload of so many bytes.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "of a small item")]
+pub(super) const fn words_of(bytes: u64) -> usize {
+    bytes.div_ceil(8) as usize
+}

@@ -77,6 +77,7 @@ impl State {
         Epoch(self.0 >> 16)
     }
 
+    #[inline]
     fn waiters(self) -> u32 {
         self.0 & Self::WAITERS
     }
