@@ -32,6 +32,10 @@ impl<T: Message> Queue<T> {
             // Items of one size hold no handles.
             return Ok(false);
         }
+        // What was given back is first, and unreachable perhaps for the next one as well.
+        if let Some(kept) = self.ring.take_back(self.me()) {
+            return Ok(self.discard_kept(self.me(), kept));
+        }
         match self.discard_message(self.me()) {
             Ok(discarded) => Ok(discarded),
             Err(NoItem::Empty | NoItem::Pending) => Ok(false),

@@ -3,6 +3,22 @@
 //!
 //! A thread that "dies" returns at a chosen point and says so; the oracle of the survivors believes
 //! it from then on, as the kernel would.
+//!
+//! Weakened by hand, once each, and a test that then fails:
+//!
+//! | weakened                                          | red                                       |
+//! |---------------------------------------------------|-------------------------------------------|
+//! | CLAIM(dead) is freed without a look at the slot   | two_repairers_of_a_claim_...              |
+//! | LIVE(dead) is not looked at again after the ticket| a_late_repairer_frees_no_slot_...         |
+//! | `returns`, release                                | what_is_given_back_...                    |
+//! | `looked` by a store instead of a CAS              | an_item_given_back_as_another_is_taken_.. |
+//! | *empty*, release of ack                           | all_is_done_when_the_last_is_...          |
+//! | release of what is paid                           | what_is_owed_is_not_done                  |
+//! | `tail` is not looked at again by is_done          | all_is_done_when_the_last_is_...          |
+//! | a CLAIM is nothing that may come back             | a_closed_queue_is_not_at_its_end_...      |
+//!
+//! Not shown: the release of BACK, as that of `returns`, which follows it, covers it where a model
+//! with few items looks.
 #![cfg(crossproc_loom)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

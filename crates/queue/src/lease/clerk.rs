@@ -19,6 +19,9 @@ const FAST_NS: u64 = 1_000_000;
 /// How often somebody looks whether holders have died, in a queue that never runs empty.
 const LOOK_NS: u64 = 50_000_000;
 
+/// Members whose life is remembered during a look.
+const KNOWN: usize = 16;
+
 /// Hints only, and so all Relaxed: whatever they say, nothing goes wrong but slower.
 #[derive(Debug)]
 pub(crate) struct Clerk {
@@ -83,16 +86,20 @@ impl<T> Queue<T> {
         if !self.ring.is_leased() {
             return false;
         }
-        let mut last = None;
-        let alive = |id| match last {
+        // Answers for the length of one look: the dead stay dead, and who dies meanwhile is for the
+        // next one.
+        let mut known = [None; KNOWN];
+        let alive = |id: MemberId| match known[id.get() as usize % KNOWN] {
             Some((known, alive)) if known == id => alive,
             _ => {
                 let alive = self.segment().alive(id);
-                last = Some((id, alive));
+                known[id.get() as usize % KNOWN] = Some((id, alive));
                 alive
             }
         };
-        let moved = |slot: NonNull<AtomicU64>, entry: NonNull<AtomicU64>| self.moved(slot, entry);
+        let moved = |slot: NonNull<AtomicU64>,
+                     entry: NonNull<AtomicU64>,
+                     still: &dyn Fn() -> bool| self.moved(slot, entry, still);
         self.ring.repair_leases(&mut Help { alive, moved })
     }
 }

@@ -119,8 +119,13 @@ impl<T> Queue<T> {
     }
 
     /// Moves what the payload of a slot refers to, to that of an entry, for somebody dead.
-    pub(super) fn moved(&self, slot: NonNull<AtomicU64>, entry: NonNull<AtomicU64>) -> bool {
-        self.plan.form != Form::Messages || self.move_block(slot, entry)
+    pub(super) fn moved(
+        &self,
+        slot: NonNull<AtomicU64>,
+        entry: NonNull<AtomicU64>,
+        still: &dyn Fn() -> bool,
+    ) -> bool {
+        self.plan.form != Form::Messages || self.move_block(slot, entry, still)
     }
 
     /// Tells whether this process is `me` still, and not a child that it forked.

@@ -38,10 +38,25 @@ impl<T: Message> Queue<T> {
         let taken = hold.lease(blank)?;
         if read.meta.is_in_block() {
             // Nobody else moves it, as nobody takes this process for dead.
-            self.move_block(taken.slot_payload(), taken.payload());
+            self.move_block(taken.slot_payload(), taken.payload(), &|| true);
         }
         let kept = taken.keep();
         Ok(self.hand_out(me, kept, read.finish()))
+    }
+
+    /// Is done with an item that cannot be taken here, and gives back any other.
+    pub(crate) fn discard_kept(&self, me: MemberId, kept: Kept) -> bool {
+        let read = self.read_kept_message(kept);
+        let unreachable = matches!(read, Err(TryGetError::Unreachable(_)));
+        // An item's own code may have forked: the lease is the parent's.
+        match (self.is_still(me), unreachable) {
+            (false, _) => false,
+            (true, true) => self.acknowledge(kept),
+            (true, false) => {
+                self.ring.give_back(kept);
+                false
+            }
+        }
     }
 
     pub(super) fn read_kept_message(&self, kept: Kept) -> Result<T, TryGetError> {
@@ -65,17 +80,27 @@ impl<T> Queue<T> {
     }
 
     /// Moves the block of a leased message, if it has one, from the slot to the entry; false if
-    /// another process is doing that.
-    pub(super) fn move_block(&self, slot: NonNull<AtomicU64>, entry: NonNull<AtomicU64>) -> bool {
+    /// another process is doing that, or what was read may be of a later message.
+    pub(super) fn move_block(
+        &self,
+        slot: NonNull<AtomicU64>,
+        entry: NonNull<AtomicU64>,
+        still: &dyn Fn() -> bool,
+    ) -> bool {
         // SAFETY: the payload of a slot of messages, which is mapped.
         let slot = unsafe { Slot::new(slot) };
         // SAFETY: the entries are laid out as the slots.
         let entry = unsafe { Slot::new(entry) };
-        if !Meta::from_bits(entry.meta.load(Relaxed)).is_in_block() {
+        // ORDERING: Acquire, so that `still` does not look before.
+        let in_block = Meta::from_bits(entry.meta.load(Acquire)).is_in_block();
+        // ORDERING: Acquire, as the block's header is reached through it, and as above.
+        let reference = slot.place.load(Acquire);
+        if !still() {
+            return false;
+        }
+        if !in_block {
             return true;
         }
-        // ORDERING: Acquire, as the block's header is reached through it.
-        let reference = slot.place.load(Acquire);
         let to = self.offset_of(NonNull::from(entry.place));
         self.segment().blocks().rehome(reference, to)
     }

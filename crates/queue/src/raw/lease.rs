@@ -63,8 +63,8 @@
 //! Repair of an entry whose owner is dead; that is asked first, so that all words are final. Each step
 //! is a CAS from the exact word, and no id comes back:
 //! - OWED(dead) -> FREE.
-//! - CLAIM(dead): if the slot of the ticket is TAKEN by this entry, do 4, then CAS -> LIVE(dead, 1) and
-//!   go on there; else CAS -> FREE. (The ticket may be an earlier one's, whose slot is not TAKEN.)
+//! - CLAIM(dead): if the slot of the ticket is TAKEN by this entry, do 4 (with a block that was read
+//!   before the entry was seen to be CLAIM(dead) still), then CAS -> LIVE(dead, 1) and go on there; else CAS -> FREE. (The ticket may be an earlier one's, whose slot is not TAKEN.)
 //! - LIVE(dead, n): if the slot of the ticket is TAKEN by this entry and the word is LIVE(dead, n) still,
 //!   so that the ticket is that item's, CAS slot -> FREE(lap+1). Then CAS -> BACK(n), as give back.
 //!

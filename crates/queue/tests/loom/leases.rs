@@ -61,7 +61,8 @@ impl Shared {
 
     pub(crate) fn repair(&self) -> bool {
         let alive = |who| self.alive(who);
-        self.ring().repair_leases(&mut Help { alive, moved: |_, _| true })
+        self.ring()
+            .repair_leases(&mut Help { alive, moved: |_, _, still: &dyn Fn() -> bool| still() })
     }
 
     pub(crate) fn put(&self, me: MemberId, value: u64) -> Result<(), Refused> {

@@ -15,7 +15,8 @@ pub struct Help<A, M> {
     /// Tells whether a member lives.
     pub alive: A,
     /// Moves what the payload of a slot (first) refers to, to that of an entry; false if another
-    /// living process is doing it.
+    /// living process is doing it, or did it. What it reads of the two may be a later item's: it is
+    /// this one's if the function (third) says so afterwards.
     pub moved: M,
 }
 
@@ -91,7 +92,7 @@ impl Ring {
         &self,
         help: &mut Help<
             impl FnMut(MemberId) -> bool,
-            impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>) -> bool,
+            impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>, &dyn Fn() -> bool) -> bool,
         >,
     ) -> bool {
         let (mut room, mut items) = (false, false);
@@ -114,7 +115,7 @@ impl Ring {
         entry: &Entry<'_>,
         help: &mut Help<
             impl FnMut(MemberId) -> bool,
-            impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>) -> bool,
+            impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>, &dyn Fn() -> bool) -> bool,
         >,
     ) -> Found {
         // ORDERING: acquire side of *entry*; and the owner's life is asked after.
@@ -131,7 +132,9 @@ impl Ring {
         let (at, slot) = self.slot_of(entry);
         if seen.holding() == Holding::Claim {
             if let Some(slot) = slot {
-                if !(help.moved)(self.payload(slot), entry.payload) {
+                // ORDERING: Acquire, so that it is not an earlier look than the reads before it.
+                let still = || entry.word.load(Acquire) == seen.bits();
+                if !(help.moved)(self.payload(slot), entry.payload, &still) {
                     return Found::Nothing;
                 }
                 // ORDERING: *takeover*.
