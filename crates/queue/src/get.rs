@@ -132,6 +132,13 @@ impl<T: Message> Queue<T> {
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let mut words = Words::empty(self.plan.bytes);
+        if self.ring.is_leased() {
+            self.look_sometimes();
+            if self.ring.take_words_beside(words.as_mut_slice()) {
+                self.ring.header().space().notify_one();
+                return words.decode().map_err(TryGetError::Malformed);
+            }
+        }
         let mut take = |_| {
             self.ring.take_words(words.as_mut_slice())?;
             self.ring.header().space().notify_one();

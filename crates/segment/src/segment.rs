@@ -323,6 +323,7 @@ impl Segment {
     /// in a forked child that has not joined yet. It stays where it is while the segment is mapped.
     #[doc(hidden)]
     #[must_use]
+    #[inline]
     pub fn me_word(&self) -> &AtomicU32 {
         self.inner.membership.me_word()
     }

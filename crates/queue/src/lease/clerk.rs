@@ -10,7 +10,7 @@ use crate::atomic::AtomicU32;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::queue::Queue;
-use crate::raw::{Blank, Help, NoItem};
+use crate::raw::{Blank, Help, Kept, NoItem};
 
 /// Calls between looks at the clock, where they follow fast upon each other.
 const CALLS: u32 = 32;
@@ -69,15 +69,29 @@ impl<T> Queue<T> {
         Ok(blank)
     }
 
+    /// Leases words if nothing stands in the way, into the entry that was free the last time.
+    #[inline]
+    pub(super) fn kept_at_once(&self, out: &mut [u64]) -> Option<Kept> {
+        self.look_sometimes();
+        let entry = self.clerk.entry.load(Relaxed).checked_sub(1)?;
+        self.ring.lease_words_at_once(self.me(), entry, out)
+    }
+
     /// Looks after dead holders if it is time: in a queue that never runs empty nobody waits, and so
     /// nobody else does.
     #[inline]
-    pub(super) fn look_sometimes(&self) {
+    pub(crate) fn look_sometimes(&self) {
         if self.clerk.is_clock_due() {
-            let now_ns = self.clerk.look_at_clock();
-            if self.ring.desk().is_look_due(now_ns, LOOK_NS) {
-                self.repair_leases();
-            }
+            self.look_if_due();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_if_due(&self) {
+        let now_ns = self.clerk.look_at_clock();
+        if self.ring.desk().is_look_due(now_ns, LOOK_NS) {
+            self.repair_leases();
         }
     }
 

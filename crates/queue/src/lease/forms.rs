@@ -32,7 +32,17 @@ impl<T: Message> Queue<T> {
         }
     }
 
+    /// Leases a small item if nothing stands in the way.
     #[inline]
+    pub(super) fn lease_at_once(&self) -> Option<Leased<'_, T>> {
+        let mut words = Words::empty(small::<T>()?);
+        let kept = self.kept_at_once(words.as_mut_slice())?;
+        match words.decode() {
+            Ok(item) => Some(Ok(Lease::new(self, kept, item))),
+            Err(error) => Some(self.hand_out(self.me(), kept, Err(TryGetError::Malformed(error)))),
+        }
+    }
+
     fn lease_words(&self, me: MemberId, bytes: usize) -> Result<Leased<'_, T>, NoItem> {
         // Not worth an entry.
         self.ring.has_item()?;
@@ -50,7 +60,7 @@ impl<T: Message> Queue<T> {
         unsafe { copy_out(hold.payload().cast(), self.plan.bytes, &mut bytes.0) };
         // SAFETY: an entry has as many bytes as a slot, and this one is claimed.
         unsafe { copy_in(&bytes.0, blank.payload().cast()) };
-        let kept = hold.lease(blank)?.keep();
+        let kept = hold.lease(blank)?.keep_held();
         let item = decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed);
         Ok(self.hand_out(me, kept, item))
     }
@@ -86,7 +96,7 @@ impl<T: Message> Queue<T> {
         item: Result<T, TryGetError>,
     ) -> Leased<'_, T> {
         match item {
-            Ok(item) => Ok(Lease::new(self, me, kept, item)),
+            Ok(item) => Ok(Lease::new(self, kept, item)),
             Err(error) => {
                 self.refuse(me, kept, &error);
                 Err(error)

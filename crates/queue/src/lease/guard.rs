@@ -1,10 +1,11 @@
 //! A leased item.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::ptr;
 
 use crossproc_message::Message;
-use crossproc_segment::MemberId;
 
 use crate::queue::Queue;
 use crate::raw::Kept;
@@ -58,17 +59,14 @@ pub enum AckError {
 #[must_use = "a lease that is dropped gives its item back"]
 pub struct Lease<'q, T> {
     queue: &'q Queue<T>,
-    me: MemberId,
-    /// Until the lease has ended.
-    kept: Option<Kept>,
-    /// Until it is handed over.
-    item: Option<T>,
+    kept: Kept,
+    item: T,
 }
 
 impl<'q, T> Lease<'q, T> {
     #[inline]
-    pub(super) fn new(queue: &'q Queue<T>, me: MemberId, kept: Kept, item: T) -> Self {
-        Self { queue, me, kept: Some(kept), item: Some(item) }
+    pub(super) fn new(queue: &'q Queue<T>, kept: Kept, item: T) -> Self {
+        Self { queue, kept, item }
     }
 
     /// How often the item was handed out, this time included; 65,535 says as often or more. An item
@@ -86,7 +84,7 @@ impl<'q, T> Lease<'q, T> {
     /// ```
     #[must_use]
     pub fn deliveries(&self) -> u32 {
-        self.kept.map_or(0, |kept| u32::try_from(kept.deliveries()).unwrap_or(u32::MAX))
+        u32::try_from(self.kept.deliveries()).unwrap_or(u32::MAX)
     }
 
     /// Gives the item back: it is the next to be delivered, before all that are in the queue, and to
@@ -106,8 +104,10 @@ impl<'q, T> Lease<'q, T> {
         drop(self);
     }
 
-    fn end(&mut self) -> Option<Kept> {
-        self.kept.take().filter(|_| self.queue.is_still(self.me))
+    /// Tells whether this is the process that has the lease, and not a child that it forked.
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.kept.owner().is_some_and(|owner| self.queue.is_still(owner))
     }
 }
 
@@ -128,13 +128,14 @@ impl<T: Message> Lease<'_, T> {
     ///
     /// [`AckError`]: then it is not this process that decides about the item.
     #[inline]
-    pub fn ack(mut self) -> Result<T, AckError> {
-        let kept = self.end().ok_or(AckError::Forked)?;
-        if !self.queue.acknowledge(kept) {
-            return Err(AckError::Corrupt);
+    pub fn ack(self) -> Result<T, AckError> {
+        if !self.is_ours() {
+            return Err(AckError::Forked);
         }
-        // It is there until it is handed over, which is here.
-        self.item.take().ok_or(AckError::Corrupt)
+        let this = ManuallyDrop::new(self);
+        // SAFETY: read once, as `this` is never dropped.
+        let item = unsafe { ptr::read(&raw const this.item) };
+        if this.queue.acknowledge(this.kept) { Ok(item) } else { Err(AckError::Corrupt) }
     }
 }
 
@@ -142,15 +143,15 @@ impl<T> Deref for Lease<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.item.as_ref().expect("a lease has its item until it is handed over")
+        &self.item
     }
 }
 
 impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
-        if let Some(kept) = self.end() {
+        if self.is_ours() {
             // False where the queue is corrupt, which the next operation tells.
-            let _ = self.queue.ring.give_back(kept);
+            let _ = self.queue.ring.give_back(self.kept);
         }
     }
 }

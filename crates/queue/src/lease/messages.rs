@@ -40,7 +40,7 @@ impl<T: Message> Queue<T> {
             // Nobody else moves it, as nobody takes this process for dead.
             self.move_block(taken.slot_payload(), taken.payload(), &|| true);
         }
-        let kept = taken.keep();
+        let kept = taken.keep_held();
         Ok(self.hand_out(me, kept, read.finish()))
     }
 

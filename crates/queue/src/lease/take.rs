@@ -104,13 +104,21 @@ impl<T: Message> Queue<T> {
 
     #[inline]
     fn lease_within(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
+        match self.lease_at_once() {
+            Some(leased) => leased,
+            None => self.lease_slow(patience),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lease_slow(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
         if self.ring.leases() == 0 {
             return Err(TryGetError::NoLeases);
         }
         self.receive(patience, |me| self.lease_once(me))?
     }
 
-    #[inline]
     fn lease_once(&self, me: MemberId) -> Result<Result<Lease<'_, T>, TryGetError>, NoItem> {
         self.look_sometimes();
         if let Some(kept) = self.ring.take_back(me) {

@@ -139,6 +139,7 @@ const RETURN: u64 = 1 << 32;
 
 /// Words of an entry for slots of `stride` words.
 #[must_use]
+#[inline]
 pub fn entry_stride(stride: u32) -> usize {
     (stride as usize - 1 + ENTRY_WORDS).next_multiple_of(LINE_WORDS)
 }
@@ -160,6 +161,13 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Who has the lease.
+    #[must_use]
+    #[inline]
+    pub fn owner(self) -> Option<MemberId> {
+        self.word.owner()
+    }
+
     /// How often the item was handed out, this time included; 65535 says as often or more.
     #[must_use]
     pub fn deliveries(self) -> u64 {
@@ -241,19 +249,13 @@ impl Ring {
     }
 
     /// Claims a free entry, the first one from `first` on; `None` if none is free.
-    #[inline]
     pub fn claim_entry(&self, me: MemberId, first: u32) -> Option<Blank<'_>> {
         self.mark_leased();
-        let (mut index, claim) = (first, EntryWord::claim(me).bits());
+        let mut index = first;
         for _ in 0..self.leases {
             index = if index < self.leases { index } else { 0 };
-            let entry = self.entry(index)?;
-            let free = EntryWord::FREE.bits();
-            // ORDERING: acquire side of *empty*; release for who meets the claim.
-            if entry.word.load(Relaxed) == free
-                && entry.word.compare_exchange(free, claim, AcqRel, Relaxed).is_ok()
-            {
-                return Some(Blank { ring: self, entry, me });
+            if let Some(blank) = self.claim_this(self.entry(index)?, me) {
+                return Some(blank);
             }
             index += 1;
         }
@@ -287,6 +289,60 @@ impl Ring {
     #[inline]
     pub fn lease_words(&self, blank: Blank<'_>, out: &mut [u64]) -> Result<Kept, NoItem> {
         self.commit_lease(blank, out).map(Taken::keep)
+    }
+
+    /// Leases the item at the read end into entry `first` if nothing stands in the way; `None` says
+    /// nothing about why, [`Ring::lease_words`] does.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    #[inline]
+    pub fn lease_words_at_once(&self, me: MemberId, first: u32, out: &mut [u64]) -> Option<Kept> {
+        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        let at = self.load_head();
+        let slot = self.slot(at)?;
+        let full = Word::full(at.lap()).bits();
+        // ORDERING: acquire side of *publish*.
+        if !at.is_leased() || self.has_back() || slot.load(Acquire) != full {
+            return None;
+        }
+        let blank = self.claim_this(self.entry(first)?, me)?;
+        self.read_at(slot, out);
+        blank.write(out);
+        // If it fails the entry is free again.
+        let taken = blank.take(at, slot, full)?;
+        core::mem::forget(blank);
+        Some(taken.keep())
+    }
+
+    /// Takes the item at the read end of a queue that has leases, if nothing stands in the way.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    #[inline]
+    pub fn take_words_beside(&self, out: &mut [u64]) -> bool {
+        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        let at = self.load_head();
+        let Some(slot) = self.slot(at) else { return false };
+        // ORDERING: acquire side of *publish*.
+        let seen = slot.load(Acquire);
+        at.is_leased()
+            && !self.is_joinable()
+            && !self.has_back()
+            && seen == Word::full(at.lap()).bits()
+            && self.take_at(at, slot, out)
+    }
+
+    /// Claims this very entry, if it is free.
+    #[inline]
+    fn claim_this<'r>(&'r self, entry: Entry<'r>, me: MemberId) -> Option<Blank<'r>> {
+        let (free, claim) = (EntryWord::FREE.bits(), EntryWord::claim(me).bits());
+        // ORDERING: acquire side of *empty*; release for who meets the claim.
+        (entry.word.load(Relaxed) == free
+            && entry.word.compare_exchange(free, claim, AcqRel, Relaxed).is_ok())
+        .then(|| Blank { ring: self, entry, me })
     }
 
     /// The steps of [`Ring::lease_words`] up to its commit.

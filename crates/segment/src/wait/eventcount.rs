@@ -268,6 +268,7 @@ impl EventCount {
 
     /// Tells whether anybody has announced itself: a snapshot, and ghosts of the dead count.
     #[must_use]
+    #[inline]
     pub fn has_waiters(&self) -> bool {
         State(self.word.load(Relaxed)).waiters() != 0
     }

@@ -107,6 +107,16 @@ impl Taken<'_> {
         self.entry.payload
     }
 
+    /// As [`Taken::keep`], for an item that was held: who found it so may have gone to sleep.
+    pub fn keep_held(self) -> Kept {
+        let ring = self.ring;
+        let kept = self.keep();
+        if ring.header().items().has_waiters() {
+            ring.wake_next_consumer();
+        }
+        kept
+    }
+
     /// Gives the slot back to the ring, and wakes a producer.
     #[inline]
     pub fn keep(self) -> Kept {
@@ -115,9 +125,6 @@ impl Taken<'_> {
         self.slot.store(Word::free(self.at.lap().next()).bits(), Release);
         ring.pass_head(self.at);
         ring.header().space().notify_one();
-        if ring.header().items().has_waiters() {
-            ring.wake_next_consumer();
-        }
         Kept { entry: self.entry.index, word }
     }
 
