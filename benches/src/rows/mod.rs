@@ -2,6 +2,7 @@
 
 mod lease;
 mod lock;
+mod pipe;
 mod process;
 mod queue;
 mod raw;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Figure> {
         queue::rows(),
         lease::rows(),
         round_trip::rows(),
+        pipe::rows(),
         value::rows(),
         process::rows(),
     ]

@@ -13,7 +13,7 @@ const ONE_CORE: u64 = 20_000;
 
 /// How the parties are placed and how they wait.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Form {
+pub(super) enum Form {
     /// Two cores, never asleep.
     Awake,
     /// Two cores; each side pauses before it answers, so that the other is asleep by then.
@@ -57,7 +57,7 @@ pub(super) fn rows() -> Vec<Figure> {
 }
 
 impl Form {
-    fn rounds(self, effort: &Effort) -> u64 {
+    pub(super) fn rounds(self, effort: &Effort) -> u64 {
         effort.operations(match self {
             Self::Awake => AWAKE,
             Self::Asleep => ASLEEP,
@@ -65,12 +65,12 @@ impl Form {
         })
     }
 
-    fn core(self, party: u32) -> u32 {
+    pub(super) fn core(self, party: u32) -> u32 {
         if self == Self::OneCore { 0 } else { party }
     }
 
     /// Busy work before each send, long enough for the other side to give up spinning and sleep.
-    fn pause(self) {
+    pub(super) fn pause(self) {
         if self == Self::Asleep {
             let begun = std::time::Instant::now();
             while begun.elapsed() < PAUSE {
@@ -114,7 +114,7 @@ fn bounce(
     })
 }
 
-fn raw(effort: &Effort, form: Form) -> anyhow::Result<f64> {
+pub(super) fn raw(effort: &Effort, form: Form) -> anyhow::Result<f64> {
     let (segment, meeting) = (Segment::anonymous(1 << 16)?, Meeting::new(0)?);
     let n = form.rounds(effort);
     let party = |party| spawn((meeting.clone(), party, segment.clone(), n, form), bounce_raw);
@@ -145,7 +145,7 @@ fn bounce_raw(
 }
 
 /// Nanoseconds for one round trip, without the pauses.
-fn per_round(nanoseconds: f64, n: u64, form: Form) -> anyhow::Result<f64> {
+pub(super) fn per_round(nanoseconds: f64, n: u64, form: Form) -> anyhow::Result<f64> {
     let pauses = if form == Form::Asleep { 2.0 * PAUSE.as_nanos() as f64 } else { 0.0 };
     Ok(nanoseconds / n as f64 - pauses)
 }

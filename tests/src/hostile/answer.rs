@@ -2,8 +2,9 @@
 
 use crossproc::{
     BarrierError, DecodeError, LockError, LockFailure, OnceError, ReleaseError, SemaphoreError,
-    TryAcquireError, TryGetError, TryLockError, TryPutError,
+    TryAcquireError, TryGetError, TryLockError, TryPutError, TryRecvError, TrySendError,
 };
+use crossproc_pipe::Error as PipeError;
 use crossproc_queue::{AckError, Error as QueueError, JoinError, TaskDoneError};
 use crossproc_segment::Error as SegmentError;
 
@@ -178,6 +179,40 @@ impl From<QueueError> for Answer {
     }
 }
 
+impl From<PipeError> for Answer {
+    fn from(error: PipeError) -> Self {
+        match error {
+            PipeError::Segment(error) => error.into(),
+            PipeError::Taken { .. } => Self::InTime,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<TrySendError> for Answer {
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full => Self::InTime,
+            TrySendError::Closed => Self::Closed,
+            TrySendError::Corrupt => Self::Corrupt,
+            TrySendError::Encode(_) => Self::Message,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl From<TryRecvError> for Answer {
+    fn from(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Empty => Self::InTime,
+            TryRecvError::Closed => Self::Closed,
+            TryRecvError::Corrupt => Self::Corrupt,
+            TryRecvError::Malformed(_) => Self::Message,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl<T> From<TryPutError<T>> for Answer {
     fn from(error: TryPutError<T>) -> Self {
         match error {
@@ -213,7 +248,10 @@ impl From<anyhow::Error> for Answer {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<SegmentError>() {
             Ok(error) => error.into(),
-            Err(error) => error.downcast::<QueueError>().map_or(Self::Other, Self::from),
+            Err(error) => match error.downcast::<QueueError>() {
+                Ok(error) => error.into(),
+                Err(error) => error.downcast::<PipeError>().map_or(Self::Other, Self::from),
+            },
         }
     }
 }

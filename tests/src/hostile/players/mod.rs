@@ -7,6 +7,7 @@ mod lock;
 mod locks;
 mod naive;
 mod named;
+mod pipe;
 mod queue;
 mod ticket;
 mod told;
@@ -40,6 +41,8 @@ pub(super) fn all() -> Vec<Primitive> {
         queue::blobs(),
         queue::texts(),
         ends::ends(),
+        pipe::numbers(),
+        pipe::texts(),
         ticket::primitive(),
     ]
 }

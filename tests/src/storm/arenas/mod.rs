@@ -17,6 +17,7 @@ mod lock;
 mod names;
 mod once;
 mod parcels;
+mod pipe;
 mod pipeline;
 mod queue;
 mod rwlock;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Arena> {
         queue::arenas(),
         leases::arenas(),
         parcels::arenas(),
+        pipe::arenas(),
         pipeline::arenas(),
         names::arenas(),
         attach::arenas(),
