@@ -11,7 +11,7 @@ use crate::error::{RecvError, TryRecvError};
 use crate::hand::Next;
 use crate::patience::Patience;
 use crate::raw::Record;
-use crate::recv::Receiver;
+use crate::recv::{Receiver, nothing};
 use crate::scratch::Scratch;
 
 impl<T> Receiver<T> {
@@ -62,7 +62,7 @@ impl<T> Receiver<T> {
 
     fn borrow_within(&mut self, patience: Patience) -> Result<Borrowed<'_, T>, TryRecvError> {
         let receiver: &Self = self;
-        let place = receiver.receive(patience, |_, taking, next| {
+        let place = receiver.receive(patience, nothing, |_, taking, next| {
             Ok(match next {
                 Next::Record(record) => Place::Ring(record),
                 _ => Place::Own(taking.take_hand().0),

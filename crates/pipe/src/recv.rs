@@ -140,26 +140,37 @@ impl<T: Message> Receiver<T> {
             self.end.is_ours() && taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice())
         });
         if taken != Some(true) {
-            return self.recv_message(patience());
+            return self.recv_small(bytes, patience());
         }
         inlet.view.space().notify_all();
         words.decode().map_err(TryRecvError::Malformed)
     }
 
+    /// Waits for a small item as for any message, but looks for one first.
+    #[cold]
+    #[inline(never)]
+    fn recv_small(&self, bytes: usize, patience: Patience) -> Result<T, TryRecvError> {
+        let mut words = Words::empty(bytes);
+        let quick = |inlet: &Inlet, taking: &mut Taking| {
+            let taken = taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice());
+            if taken {
+                inlet.view.space().notify_all();
+            }
+            taken.then_some(None)
+        };
+        match self.receive(patience, quick, |inlet, taking, next| {
+            Ok(Some(taking.take_message(inlet, next)))
+        })? {
+            None => words.decode().map_err(TryRecvError::Malformed),
+            Some((bytes, _)) => decode(&bytes.0, Vec::new()).map_err(TryRecvError::Malformed),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn recv_message(&self, patience: Patience) -> Result<T, TryRecvError> {
-        let (bytes, handles) = self.receive(patience, |inlet, taking, next| match next {
-            Next::Record(record) => {
-                let mut bytes = Scratch::new();
-                copy_out(&record, 0, &mut bytes.0);
-                taking.release(&inlet.view, record);
-                Ok((bytes, record.word().has_handles()))
-            }
-            _ => {
-                let (bytes, handles) = taking.take_hand();
-                Ok((Scratch(bytes), handles))
-            }
+        let (bytes, handles) = self.receive(patience, nothing, |inlet, taking, next| {
+            Ok(taking.take_message(inlet, next))
         })?;
         let given = if handles { vec![self.segment().clone()] } else { Vec::new() };
         decode(&bytes.0, given).map_err(TryRecvError::Malformed)
@@ -358,7 +369,7 @@ impl<T> Receiver<T> {
     }
 
     fn bytes_within(&self, patience: Patience) -> Result<Vec<u8>, TryRecvError> {
-        self.receive(patience, |inlet, taking, next| match next {
+        self.receive(patience, nothing, |inlet, taking, next| match next {
             Next::Record(record) => {
                 let mut bytes = Vec::new();
                 copy_out(&record, 0, &mut bytes);
@@ -370,7 +381,7 @@ impl<T> Receiver<T> {
     }
 
     fn buffer_within(&self, buffer: &mut [u8], patience: Patience) -> Result<usize, TryRecvError> {
-        self.receive(patience, |inlet, taking, next| match next {
+        self.receive(patience, nothing, |inlet, taking, next| match next {
             Next::Record(record) => {
                 let (bytes, room) = (record.bytes(), buffer.len());
                 if bytes > room {
@@ -393,10 +404,11 @@ impl<T> Receiver<T> {
     }
 
     /// Makes attempts until a message is there, none can come, or the patience ends; then has `take`
-    /// take it.
+    /// take it, unless `quick` could.
     pub(crate) fn receive<'r, R>(
         &'r self,
         patience: Patience,
+        mut quick: impl FnMut(&'r Inlet, &mut Taking) -> Option<R>,
         mut take: impl FnMut(&'r Inlet, &mut Taking, Next<'r>) -> Result<R, TryRecvError>,
     ) -> Result<R, TryRecvError> {
         let inlet = self.inlet();
@@ -405,6 +417,11 @@ impl<T> Receiver<T> {
         }
         let Some(mut taking) = inlet.turn.hold(patience) else { return Err(TryRecvError::Empty) };
         let mut attempt = |look| {
+            if self.end.is_ours() {
+                if let Some(taken) = quick(inlet, &mut taking) {
+                    return Ok(taken);
+                }
+            }
             let next = self.end.look(&mut taking, look)?;
             if !matches!(next, Next::InHand) {
                 taking.drop_part();
@@ -466,6 +483,29 @@ impl End {
             |taking: &mut Taking| !matches!(self.look(taking, look), Err(TryRecvError::Empty));
         let turn = &self.inlet.turn;
         turn.hold(Patience::None).is_some_and(|mut taking| is_ready(&mut taking))
+    }
+}
+
+/// For [`Receiver::receive`], where there is no quick way.
+pub(crate) fn nothing<R>(_: &Inlet, _: &mut Taking) -> Option<R> {
+    None
+}
+
+impl Taking {
+    /// Takes the next message, and whether it holds handles.
+    fn take_message(&mut self, inlet: &Inlet, next: Next<'_>) -> (Scratch, bool) {
+        match next {
+            Next::Record(record) => {
+                let mut bytes = Scratch::new();
+                copy_out(&record, 0, &mut bytes.0);
+                self.release(&inlet.view, record);
+                (bytes, record.word().has_handles())
+            }
+            _ => {
+                let (bytes, handles) = self.take_hand();
+                (Scratch(bytes), handles)
+            }
+        }
     }
 }
 
