@@ -156,6 +156,15 @@ impl<T: Message> Consumer<T> {
         self.queue().get_deadline(deadline)
     }
 
+    /// As [`Queue::get_many`]: blocks while the queue is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::get_many`] and [`get`](Self::get).
+    pub fn get_many(&self, out: &mut Vec<T>, most: usize) -> Result<usize, GetError> {
+        self.queue().get_many(out, most)
+    }
+
     /// As [`Queue::iter`]: takes items until the queue is closed and drained.
     #[must_use]
     pub fn iter(&self) -> Iter<'_, T> {

@@ -9,7 +9,7 @@ use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::counted::Counted;
-use crate::error::{PutError, Result, TryPutError};
+use crate::error::{PutError, PutManyError, Result, TryPutError};
 use crate::queue::Queue;
 use crate::raw::Side;
 use crate::waitable::Space;
@@ -24,8 +24,10 @@ use crate::waitable::Space;
 ///
 /// - A **clone** counts, and so does the handle that another process gets when one is sent to it. On
 ///   its way a handle counts too: as the sender's, until it has arrived or the sender's process
-///   has ended. One that never arrives (its receiver was killed before it had it, the call that was to
-///   send it failed) counts until the sender's process ends or calls [`Queue::recall`].
+///   has ended. So it can be given away: `spawn((producer,), work)` leaves no gap. If the call that was
+///   to send it fails, or the child it was an argument for ends before it has it, it counts no more. One
+///   that is lost in another way (in a queue, with a consumer that was killed as it took it) counts
+///   until the sender's process ends or calls [`Queue::recall`].
 /// - A **forked** child has copies of its parent's handles, which are still the parent's: they can
 ///   be used, but count for nothing, and to drop them does nothing. A clone that the child makes
 ///   of one counts as the child's.
@@ -178,6 +180,24 @@ impl<T: Message> Producer<T> {
     #[inline]
     pub fn put_deadline(&self, item: T, deadline: Deadline) -> Result<(), TryPutError<T>> {
         self.queue().put_deadline(item, deadline)
+    }
+
+    /// As [`Queue::put_many`]: blocks while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put_many`] and [`put`](Self::put).
+    pub fn put_many(&self, items: &[T]) -> Result<(), PutManyError> {
+        self.queue().put_many(items)
+    }
+
+    /// As [`Queue::put_over`]: never blocks, but takes the oldest item out of a full queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put_over`] and [`put`](Self::put).
+    pub fn put_over(&self, item: T) -> Result<Vec<T>, TryPutError<T>> {
+        self.queue().put_over(item)
     }
 }
 

@@ -207,6 +207,34 @@ fn a_handle_killed_on_its_way_counts_for_its_sender_alone() {
     assert!(matches!(mail.get().unwrap().put(1), Err(PutError::Closed(1))));
 }
 
+#[test]
+fn a_child_killed_on_its_way_up_keeps_nothing_open() {
+    let mut dice = Dice::new(12);
+    for round in 0..12 {
+        let queue = Queue::<u64>::bounded(1000).unwrap();
+        let child = spawn((queue.producer().unwrap(), vec![0u64; 500]), |producer, numbers| {
+            numbers.into_iter().for_each(|number| producer.put(number).unwrap());
+            loop {
+                let _ = Queue::<()>::bounded(1).unwrap().get();
+                let _ = &producer;
+            }
+        });
+        let child: JoinHandle<()> = child.unwrap();
+        if round % 3 > 0 {
+            dice.dither();
+        }
+        child.kill().unwrap();
+        if round % 2 == 0 {
+            assert!(child.join().is_err());
+        } else {
+            // Nobody asks for its end.
+            std::mem::forget(child);
+        }
+        assert!(queue.iter().all(|item| item.is_ok()));
+        assert_eq!(queue.producers_counted(), 0, "round {round}");
+    }
+}
+
 /// Takes until it is told that nothing more comes.
 fn take(consumer: Consumer<u64>, told: Queue<u64>) {
     for item in consumer {
