@@ -5,6 +5,7 @@ mod lock;
 mod pipe;
 mod process;
 mod queue;
+mod queue_bytes;
 mod raw;
 mod round_trip;
 mod rwlock;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Figure> {
         rwlock::rows(),
         signals::rows(),
         queue::rows(),
+        queue_bytes::rows(),
         lease::rows(),
         round_trip::rows(),
         pipe::rows(),

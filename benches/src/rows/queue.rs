@@ -40,6 +40,20 @@ pub(super) fn rows() -> Vec<Figure> {
             |effort| processes(effort, 2, false),
             |effort| array_queue(effort, 2, true),
         ),
+        row(
+            "queue.1x1.batch",
+            "put_many and get_many of 64, 1 x 1 processes; single try_put and try_get",
+            2.0,
+            batches,
+            |effort| processes(effort, 1, true),
+        ),
+        row(
+            "queue.8x8.blocking",
+            "Queue<u64>, 8 x 8 processes on 2 cores, put/get; 1 x 1",
+            0.5,
+            |effort| processes(effort, 8, false),
+            |effort| processes(effort, 1, false),
+        ),
     ]
 }
 
@@ -85,6 +99,39 @@ fn transfer(
                 std::hint::spin_loop();
             }
         }),
+    })
+}
+
+fn batches(effort: &Effort) -> anyhow::Result<f64> {
+    let (queue, meeting) = (Queue::<u64>::bounded(CAPACITY)?, Meeting::new(0)?);
+    let n = effort.operations(ITEMS) / BATCH as u64 * BATCH as u64;
+    let mut parties = Vec::new();
+    for party in 0..2 {
+        parties.push(spawn((meeting.clone(), party, queue.clone(), n), transfer_batches)?);
+    }
+    Ok(n as f64 / longest(parties)? * 1e9)
+}
+
+const BATCH: usize = 64;
+
+fn transfer_batches(
+    meeting: Meeting,
+    party: u32,
+    queue: Queue<u64>,
+    n: u64,
+) -> Result<u64, Failure> {
+    timed(&meeting, 2, party, || {
+        if party == 0 {
+            let items: [u64; BATCH] = std::array::from_fn(|at| at as u64);
+            return (0..n / BATCH as u64).try_for_each(|_| Ok(queue.put_many(&items)?));
+        }
+        let (mut items, mut left, mut sum) = (Vec::new(), n, 0u64);
+        while left > 0 {
+            left -= queue.get_many(&mut items, BATCH)? as u64;
+            sum = items.drain(..).fold(sum, u64::wrapping_add);
+        }
+        std::hint::black_box(sum);
+        Ok(())
     })
 }
 
