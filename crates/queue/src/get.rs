@@ -21,6 +21,9 @@ impl<T: Message> Queue<T> {
     /// While it waits it notices within 0.1 s if a process died in the middle of putting or taking
     /// the item it waits for.
     ///
+    /// What was given back from a [`lease`](Self::lease) comes first. A closed queue is at its end when no
+    /// other process has a lease either.
+    ///
     /// # Examples
     ///
     /// ```

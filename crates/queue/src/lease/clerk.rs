@@ -70,7 +70,7 @@ impl<T> Queue<T> {
     }
 
     /// Leases words if nothing stands in the way, into the entry that was free the last time.
-    #[inline]
+    #[inline(always)]
     pub(super) fn kept_at_once(&self, out: &mut [u64]) -> Option<Kept> {
         self.look_sometimes();
         let entry = self.clerk.entry.load(Relaxed).checked_sub(1)?;

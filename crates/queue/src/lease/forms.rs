@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crossproc_message::{Message, decode};
+use crossproc_message::{DecodeError, Message, decode};
 use crossproc_segment::MemberId;
 
 use super::guard::Lease;
@@ -33,14 +33,21 @@ impl<T: Message> Queue<T> {
     }
 
     /// Leases a small item if nothing stands in the way.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lease_at_once(&self) -> Option<Leased<'_, T>> {
         let mut words = Words::empty(small::<T>()?);
         let kept = self.kept_at_once(words.as_mut_slice())?;
         match words.decode() {
             Ok(item) => Some(Ok(Lease::new(self, kept, item))),
-            Err(error) => Some(self.hand_out(self.me(), kept, Err(TryGetError::Malformed(error)))),
+            Err(error) => Some(Err(self.malformed(kept, error))),
         }
+    }
+
+    #[cold]
+    fn malformed(&self, kept: Kept, error: DecodeError) -> TryGetError {
+        let error = TryGetError::Malformed(error);
+        self.refuse(self.me(), kept, &error);
+        error
     }
 
     fn lease_words(&self, me: MemberId, bytes: usize) -> Result<Leased<'_, T>, NoItem> {

@@ -64,7 +64,7 @@ pub struct Lease<'q, T> {
 }
 
 impl<'q, T> Lease<'q, T> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(queue: &'q Queue<T>, kept: Kept, item: T) -> Self {
         Self { queue, kept, item }
     }
@@ -127,7 +127,7 @@ impl<T: Message> Lease<'_, T> {
     /// # Errors
     ///
     /// [`AckError`]: then it is not this process that decides about the item.
-    #[inline]
+    #[inline(always)]
     pub fn ack(self) -> Result<T, AckError> {
         if !self.is_ours() {
             return Err(AckError::Forked);

@@ -40,7 +40,12 @@ impl<T: Message> Queue<T> {
     /// As [`get`](Self::get); [`GetError::NoLeases`] if the queue was made with `leases(0)`.
     #[inline]
     pub fn lease(&self) -> Result<Lease<'_, T>, GetError> {
-        self.lease_within(Patience::Endless).map_err(TryGetError::without_empty)
+        // Not by way of a result of another type, which would be moved once more.
+        match self.lease_at_once() {
+            Some(Ok(lease)) => Ok(lease),
+            Some(Err(error)) => Err(error.without_empty()),
+            None => self.lease_slow(Patience::Endless).map_err(TryGetError::without_empty),
+        }
     }
 
     /// Hands out the first item if there is one. Never blocks.
@@ -102,7 +107,7 @@ impl<T: Message> Queue<T> {
         self.lease_within(Patience::Until(deadline))
     }
 
-    #[inline]
+    #[inline(always)]
     fn lease_within(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
         match self.lease_at_once() {
             Some(leased) => leased,

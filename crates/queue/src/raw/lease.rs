@@ -297,7 +297,7 @@ impl Ring {
     /// # Panics
     ///
     /// If the slot has fewer words than `out`.
-    #[inline]
+    #[inline(always)]
     pub fn lease_words_at_once(&self, me: MemberId, first: u32, out: &mut [u64]) -> Option<Kept> {
         assert!(out.len() <= self.payload_words(), "payload longer than the slot");
         let at = self.load_head();

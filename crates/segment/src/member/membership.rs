@@ -61,6 +61,7 @@ impl Membership {
     }
 
     /// The word that holds the id; 0 in a process that has not joined, as after a fork.
+    #[inline]
     pub(crate) fn me_word(&self) -> &AtomicU32 {
         &self.words.words()[0]
     }
