@@ -193,8 +193,11 @@ impl End {
         Some(with_hand(taking.hand()))
     }
 
-    /// Takes back an end that was sent off, unless it has arrived.
+    /// Takes back an end that was sent off, unless it has arrived; whether it is here.
     pub(crate) fn take_back(&self) -> bool {
+        if self.is_ours() {
+            return true;
+        }
         let me = self.segment().me();
         if self.owner.load(Relaxed) != LET_GO || !self.header().take_back(self.side, me) {
             return false;

@@ -46,7 +46,7 @@ impl<A, B> PipeEnd<A, B> {
         Self { out: Sender::new(Arc::clone(&end)), inlet: Receiver::new(end) }
     }
 
-    pub(crate) fn end(&self) -> &End {
+    pub(crate) fn end(&self) -> &Arc<End> {
         &self.out.end
     }
 

@@ -149,7 +149,11 @@ impl<T: Message> Sender<T> {
     fn send_message(&self, item: &T, patience: Patience) -> Result<(), TrySendError> {
         let mut bytes = Scratch::new();
         let sent = encode(item, &mut bytes.0)?;
-        self.send_slice(&bytes.0, !sent.segments.is_empty(), patience)
+        let answer = self.send_slice(&bytes.0, !sent.segments.is_empty(), patience);
+        if answer.is_err() {
+            sent.take_back();
+        }
+        answer
     }
 }
 
@@ -245,7 +249,8 @@ impl<T> Sender<T> {
     }
 
     /// Takes the end back after it was sent to another process, unless it has arrived; tells whether
-    /// it is this process's again. For a message that was refused, and brought the end back.
+    /// it is this process's. An end in a message that was refused, or for a child that ended before
+    /// it had its arguments, is back already.
     #[must_use]
     pub fn take_back(&self) -> bool {
         self.end.take_back()

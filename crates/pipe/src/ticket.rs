@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crossproc_message::Message;
-use crossproc_segment::{Object, Shape};
+use crossproc_segment::{Object, Shape, transit};
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeTuple as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,15 +44,21 @@ impl<'de> DeserializeSeed<'de> for TicketOf {
     }
 }
 
-impl End {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut parts = serializer.serialize_tuple(PARTS)?;
-        parts.serialize_element(&(self.side == Side::Second))?;
-        parts.serialize_element(&Ticket(&self.object))?;
-        let sent = self.send_off(|hand| parts.serialize_element(hand));
-        sent.unwrap_or_else(|| Err(S::Error::custom(NOT_OWNED)))?;
-        parts.end()
-    }
+/// If the message that it is in does not arrive, the end comes back; and is closed then, if no handle
+/// of it is left.
+fn send_end<S: Serializer>(end: &Arc<End>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut parts = serializer.serialize_tuple(PARTS)?;
+    parts.serialize_element(&(end.side == Side::Second))?;
+    parts.serialize_element(&Ticket(&end.object))?;
+    let sent = end.send_off(|hand| {
+        let returning = Arc::clone(end);
+        transit::note_loan(move || {
+            returning.take_back();
+        });
+        parts.serialize_element(hand)
+    });
+    sent.unwrap_or_else(|| Err(S::Error::custom(NOT_OWNED)))?;
+    parts.end()
 }
 
 /// Receives an end of a pipe of so many lanes; its shape depends on which one it is.
@@ -88,7 +94,7 @@ impl Arrival {
 
 impl<A: Message, B: Message> Serialize for PipeEnd<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.end().serialize(serializer)
+        send_end(self.end(), serializer)
     }
 }
 
@@ -114,8 +120,8 @@ fn one_way<'de, T: Message, D: Deserializer<'de>>(
     Err(D::Error::custom("the other end of the pipe was expected"))
 }
 
-fn whole<S: Serializer>(end: &End, serializer: S) -> Result<S::Ok, S::Error> {
-    if end.sizes.lanes == 1 { end.serialize(serializer) } else { Err(S::Error::custom(HALF)) }
+fn whole<S: Serializer>(end: &Arc<End>, serializer: S) -> Result<S::Ok, S::Error> {
+    if end.sizes.lanes == 1 { send_end(end, serializer) } else { Err(S::Error::custom(HALF)) }
 }
 
 impl<T: Message> Serialize for Sender<T> {

@@ -161,16 +161,27 @@ fn an_end_goes_through_a_pipe() -> Answer {
 }
 
 #[test]
-fn an_end_whose_message_was_refused_is_taken_back() -> Answer {
+fn an_end_whose_message_was_refused_is_back() -> Answer {
     let (out, inside) = Pipe::one_way::<Sender<u64>>()?;
     drop(inside);
     let (tx, rx) = Pipe::one_way::<u64>()?;
     assert!(matches!(out.send(&tx), Err(SendError::Closed)));
-    assert!(matches!(tx.send(&1), Err(SendError::NotOwned)));
-    assert!(tx.take_back());
-    assert!(!tx.take_back(), "it is here already");
+    assert!(tx.is_owned() && tx.take_back());
     tx.send(&1)?;
     assert_eq!(rx.recv()?, 1);
+    Ok(())
+}
+
+#[test]
+fn an_end_whose_message_and_handles_are_gone_is_closed() -> Answer {
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    let mut bytes = Vec::new();
+    let sent = encode(&tx, &mut bytes)?;
+    assert!(matches!(tx.send(&1), Err(SendError::NotOwned)));
+    drop(tx);
+    sent.take_back();
+    drop(sent);
+    assert!(matches!(rx.recv(), Err(RecvError::Closed)));
     Ok(())
 }
 
