@@ -107,10 +107,14 @@ impl End {
             me: NonNull::from(segment.me_word()),
             side,
             sizes,
-            out: Outlet { view: out, turn: Turn::new(out.producer()), spin: Spin::new() },
+            out: Outlet {
+                view: out,
+                turn: Turn::new(out.producer(), out, View::space),
+                spin: Spin::new(),
+            },
             inlet: Inlet {
                 view: inlet,
-                turn: Turn::new(taking),
+                turn: Turn::new(taking, inlet, View::items),
                 spin: Spin::new(),
                 max_len: AtomicU64::new(u64::MAX),
             },

@@ -268,7 +268,10 @@ impl<T> Receiver<T> {
 
     /// Waits until [`recv`](Self::recv) would not block, for `timeout` at most (`None` is for ever):
     /// a whole message is there, also an empty one, or none can come any more. Tells whether it is
-    /// so. Takes nothing away.
+    /// so. The message stays the next for [`recv`](Self::recv).
+    ///
+    /// One that comes in parts is put together in this process's own memory: if the process is killed
+    /// then, the message is lost with it. The same goes for `wait_any`.
     ///
     /// # Examples
     ///
@@ -482,7 +485,7 @@ impl End {
         let is_ready =
             |taking: &mut Taking| !matches!(self.look(taking, look), Err(TryRecvError::Empty));
         let turn = &self.inlet.turn;
-        turn.hold(Patience::None).is_some_and(|mut taking| is_ready(&mut taking))
+        turn.look().is_some_and(|mut taking| is_ready(&mut taking))
     }
 }
 

@@ -3,24 +3,41 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, fence};
 
-use crossproc_segment::wait::thread_token;
+use crossproc_segment::wait::{EventCount, thread_token};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::patience::Patience;
-use crate::raw::Bias;
+use crate::raw::{Bias, View};
 
 /// After so many turns of one thread in a row the lock is made its own.
 const ALONE: u32 = 64;
 
+/// So often a thread that only looks tries again before it leaves it at that: others that only look
+/// are quick.
+const LOOKS: u32 = 16;
+
 /// What one thread at a time has.
 ///
 /// The thread that uses it alone gets in for a few plain stores; see [`Bias`].
+///
+/// A thread that sleeps on the eventcount and was woken may find the turn another's, and sleep again.
+/// It notes that it missed a look, and whoever has the turn wakes it when the turn is over.
 pub(crate) struct Turn<S> {
     bias: Bias,
     /// Who had the last turns, and how many in a row.
     mutex: Mutex<(u32, u32)>,
+    missed: Missed,
     state: UnsafeCell<S>,
+}
+
+/// Whether a thread wanted to look while the turn was another's; and on what such threads sleep.
+struct Missed {
+    noted: AtomicBool,
+    view: View,
+    sleepers: fn(&View) -> &EventCount,
 }
 
 // SAFETY: the state is reached by one thread at a time, by the protocol of `Bias` and the mutex.
@@ -29,12 +46,43 @@ unsafe impl<S: Send> Sync for Turn<S> {}
 /// The calling thread has its turn.
 pub(crate) struct Held<'t, S> {
     turn: &'t Turn<S>,
+    // Dropped in this order.
     _mutex: MutexGuard<'t, (u32, u32)>,
+    _over: Over<'t>,
+}
+
+/// Wakes those who missed a look, once the turn is over.
+struct Over<'t>(&'t Missed);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        // ORDERING: with the fence in `Turn::look`: either that thread finds the turn over, or its note
+        // is seen here.
+        fence(SeqCst);
+        if self.0.noted.load(Relaxed) {
+            self.0.wake();
+        }
+    }
+}
+
+impl Missed {
+    #[cold]
+    fn wake(&self) {
+        if self.noted.swap(false, Relaxed) {
+            (self.sleepers)(&self.view).notify_all();
+        }
+    }
 }
 
 impl<S> Turn<S> {
-    pub(crate) fn new(state: S) -> Self {
-        Self { bias: Bias::new(), mutex: Mutex::new((0, 0)), state: UnsafeCell::new(state) }
+    /// For threads that sleep on one of the eventcounts of `view`.
+    pub(crate) fn new(state: S, view: View, sleepers: fn(&View) -> &EventCount) -> Self {
+        Self {
+            bias: Bias::new(),
+            mutex: Mutex::new((0, 0)),
+            missed: Missed { noted: AtomicBool::new(false), view, sleepers },
+            state: UnsafeCell::new(state),
+        }
     }
 
     /// Does `act` if the turn is the calling thread's own anyway. `act` must not block, nor run code
@@ -49,11 +97,30 @@ impl<S> Turn<S> {
 
     /// Waits for the turn; `None` if that takes longer than the patience.
     pub(crate) fn hold(&self, patience: Patience) -> Option<Held<'_, S>> {
-        let mut mutex = match patience {
+        let mutex = match patience {
             Patience::None => self.mutex.try_lock()?,
             Patience::Endless => self.mutex.lock(),
             Patience::Until(deadline) => self.mutex.try_lock_for(deadline.remaining())?,
         };
+        self.begin(mutex)
+    }
+
+    /// As [`hold`](Self::hold) without patience, for a thread that will sleep if this gives `None`: it
+    /// is woken when the turn is over.
+    pub(crate) fn look(&self) -> Option<Held<'_, S>> {
+        for _ in 0..LOOKS {
+            if let Some(mutex) = self.mutex.try_lock() {
+                return self.begin(mutex);
+            }
+            std::hint::spin_loop();
+        }
+        self.missed.noted.store(true, Relaxed);
+        // ORDERING: see `Over`.
+        fence(SeqCst);
+        self.begin(self.mutex.try_lock()?)
+    }
+
+    fn begin<'t>(&'t self, mut mutex: MutexGuard<'t, (u32, u32)>) -> Option<Held<'t, S>> {
         let me = thread_token();
         if !self.bias.exclude_others(me) {
             // The kernel refuses what it allowed when the end was made: a filter was set since.
@@ -65,7 +132,7 @@ impl<S> Turn<S> {
         if first || in_a_row > ALONE {
             self.bias.make_own(me);
         }
-        Some(Held { turn: self, _mutex: mutex })
+        Some(Held { turn: self, _mutex: mutex, _over: Over(&self.missed) })
     }
 }
 
@@ -94,5 +161,26 @@ impl<S> fmt::Debug for Turn<S> {
 impl<S> fmt::Debug for Held<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::patience::Patience;
+
+    #[test]
+    fn who_missed_a_look_is_woken_when_the_turn_is_over() -> Result<(), crate::Error> {
+        let (_tx, rx) = crate::Pipe::one_way::<u64>()?;
+        let inlet = rx.inlet();
+        let items = inlet.view.items();
+        for has_looked in [false, true] {
+            let held = inlet.turn.hold(Patience::Endless);
+            assert!(held.is_some());
+            let _epoch = items.prepare();
+            assert!(!has_looked || inlet.turn.look().is_none());
+            drop(held);
+            assert_eq!(items.has_waiters(), !has_looked);
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,6 @@ use crossproc_segment::wait::{Look, Source, Waitable};
 
 use crate::end::End;
 use crate::pair::PipeEnd;
-use crate::patience::Patience;
 use crate::raw::Refused;
 use crate::recv::Receiver;
 use crate::send::Sender;
@@ -134,8 +133,10 @@ impl Waitable for Space {
         }
         let out = &self.end.out;
         // While another thread sends, the room is that one's.
-        out.turn.hold(Patience::None).is_some_and(|mut producer| {
-            out.view.has_room(&mut producer, self.bytes) != Err(Refused::Full)
+        out.turn.look().is_some_and(|mut producer| {
+            // Without the end, where this process was in the ring says nothing.
+            !self.end.is_ours()
+                || out.view.has_room(&mut producer, self.bytes) != Err(Refused::Full)
         })
     }
 

@@ -304,3 +304,21 @@ fn a_descriptor_tells_of_a_message_and_of_the_end() -> Answer {
     assert!(matches!(rx.try_recv(), Err(TryRecvError::Closed)));
     Ok(())
 }
+
+#[test]
+fn asking_for_room_writes_nothing() -> Answer {
+    let (mut tx, rx) = Pipe::<()>::options().capacity(64).one_way::<()>()?;
+    // The room up to the ring's end is too short for the longest message, so there would be a pad.
+    tx.send_bytes(&[1; 24])?;
+    tx.send_bytes(&[2; 8])?;
+    assert_eq!((rx.recv_bytes()?.len(), rx.recv_bytes()?.len()), (24, 8));
+    let mut place = tx.reserve(0)?;
+    let word = place.as_mut_ptr().as_ptr().cast::<[u8; 8]>().wrapping_sub(1);
+    drop(place);
+    // SAFETY: the word that a record has before its payload, which nobody writes to now.
+    let before = unsafe { word.read() };
+    assert_eq!(wait_any(&[&tx.space_for(24)], None)?, [0]);
+    // SAFETY: as above.
+    assert_eq!(unsafe { word.read() }, before);
+    Ok(())
+}

@@ -73,13 +73,7 @@ impl View {
     ///
     /// [`Refused`]; nothing has happened then.
     pub fn claim(&self, p: &mut Producer, bytes: u64) -> Result<Claim<'_>, Refused> {
-        debug_assert!(bytes <= self.longest());
-        let need = record_bytes(bytes);
-        let to_end = self.left_from(p.pos);
-        let pad = if need > to_end { to_end } else { 0 };
-        if p.limit.wrapping_sub(p.pos) < need + pad {
-            self.look_for_room(p, need + pad)?;
-        }
+        let pad = self.find_room(p, bytes)?;
         if pad != 0 {
             // Beyond `tail`, so it counts only with the record behind it.
             self.word_at(p.pos).store(Word::pad(pad - Word::BYTES).bits(), Relaxed);
@@ -101,13 +95,26 @@ impl View {
         self.claim(p, bytes.min(piece - Word::BYTES))
     }
 
-    /// Tells whether a record with so many bytes could be put, at that moment.
+    /// Tells whether a record with so many bytes could be put, at that moment. Writes nothing.
     ///
     /// # Errors
     ///
     /// What [`View::claim`] would have answered.
     pub fn has_room(&self, p: &mut Producer, bytes: u64) -> Result<(), Refused> {
-        self.claim(p, bytes).map(|_| ())
+        self.find_room(p, bytes).map(|_| ())
+    }
+
+    /// Bytes to be passed over before a record with `bytes` bytes of payload, for which there is room.
+    #[inline]
+    fn find_room(&self, p: &mut Producer, bytes: u64) -> Result<u64, Refused> {
+        debug_assert!(bytes <= self.longest());
+        let need = record_bytes(bytes);
+        let to_end = self.left_from(p.pos);
+        let pad = if need > to_end { to_end } else { 0 };
+        if p.limit.wrapping_sub(p.pos) < need + pad {
+            self.look_for_room(p, need + pad)?;
+        }
+        Ok(pad)
     }
 
     #[inline]
