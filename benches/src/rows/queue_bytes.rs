@@ -113,16 +113,20 @@ fn transfer(
                 (0, _) => {
                     let mut room = queue.reserve_bytes(bytes)?;
                     if way == Way::Copied {
-                        room.copy_from_slice(&mine);
+                        room.write_at(0, &mine);
                     }
-                    (room[0], room[bytes - 1]) = (mark, mark);
+                    room.write_at(0, &[mark]);
+                    room.write_at(bytes - 1, &[mark]);
                     room.commit()?;
                 }
                 _ => {
                     let item = queue.get_bytes_ref()?;
-                    assert_eq!((item[0], item[bytes - 1]), (mark, mark));
+                    let (mut first, mut last) = ([0], [0]);
+                    item.read_at(0, &mut first);
+                    item.read_at(bytes - 1, &mut last);
+                    assert_eq!((first, last), ([mark], [mark]));
                     if way == Way::Copied {
-                        mine.copy_from_slice(&item);
+                        item.read_at(0, &mut mine);
                     }
                     item.release()?;
                 }

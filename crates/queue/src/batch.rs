@@ -220,7 +220,7 @@ impl<T: Message> Queue<T> {
             return Ok(0);
         }
         let before = out.len();
-        let mut patience = patience;
+        let mut patience = patience.until();
         while out.len() - before < most {
             let most = most - (out.len() - before);
             let answer = match small::<T>() {
@@ -231,6 +231,8 @@ impl<T: Message> Queue<T> {
                 _ => self.get_within(patience).map(|item| out.push(item)),
             };
             match answer {
+                // Nothing yet where the first lease was made: then it is looked for beside those.
+                Ok(()) if out.len() == before => {}
                 Ok(()) => patience = Patience::None,
                 Err(TryGetError::Malformed(error)) => return Err(TryGetError::Malformed(error)),
                 Err(_) if out.len() > before => break,
@@ -254,8 +256,13 @@ impl<T: Message> Queue<T> {
         let mut buffer = [0; RUN_WORDS];
         let payloads = &mut buffer[..most * words];
         let count = u32::try_from(most).unwrap_or(1);
-        let taken = self.receive(patience, |_| -> Result<u32, NoItem> {
-            let taken = self.ring.take_run(payloads, words, count)?;
+        let taken = self.receive(patience, |me| -> Result<u32, NoItem> {
+            // The first lease may have been made while this one slept.
+            if self.ring.is_leased() {
+                return Ok(0);
+            }
+            let taken = self.ring.take_run(payloads, words, count);
+            let taken = taken.map_err(|none| self.beside_leases(me, none))?;
             self.ring.header().space().notify_many(taken);
             Ok(taken)
         })?;

@@ -47,7 +47,12 @@ impl<T> Counted<T> {
         let row = queue.ring.row(side);
         let seat = match (queue.join_side(side, me), loan) {
             (Ok(seat), loan) => {
-                loan.map(|loan| row.settle(loan));
+                if let Some(loan) = loan {
+                    let queue = queue.clone();
+                    transit::note_arrival(move || {
+                        queue.ring.row(side).settle(loan);
+                    });
+                }
                 seat
             }
             (Err(full), Some(loan)) => Some(row.take_over(loan, me).ok_or(full)?),

@@ -35,7 +35,7 @@ use std::mem;
 use std::ptr::NonNull;
 
 use crossproc_message::{DecodeError, Message, decode, encode};
-use crossproc_segment::transit::Loan;
+use crossproc_segment::transit::{self, Arrivals, Loan};
 use crossproc_segment::{self as segment, Block, MemberId};
 
 use crate::atomic::AtomicU64;
@@ -157,11 +157,19 @@ pub(crate) struct Read<T> {
     pub(crate) bytes: Scratch,
     /// The item, of messages that hold handles; or why there is none.
     pub(crate) early: Option<Result<T, TryGetError>>,
+    /// What its handles have due once it is taken.
+    arrivals: Arrivals,
 }
 
 impl<T: Message> Read<T> {
-    /// The item.
-    pub(crate) fn finish(self) -> Result<T, TryGetError> {
+    /// The item, which was taken.
+    pub(crate) fn finish(mut self) -> Result<T, TryGetError> {
+        mem::take(&mut self.arrivals).settle();
+        self.item()
+    }
+
+    /// The item, which was not taken.
+    fn item(self) -> Result<T, TryGetError> {
         let bytes = self.bytes;
         self.early.unwrap_or_else(|| decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed))
     }
@@ -270,7 +278,7 @@ impl<T: Message> Queue<T> {
 
     pub(crate) fn peek_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
         let hold = Own::new(self, me, self.ring.hold(me)?);
-        Ok(self.read(&hold.slot).finish())
+        Ok(self.read(&hold.slot).item())
     }
 
     /// Copies a message out, and understands it already if it holds handles.
@@ -280,17 +288,23 @@ impl<T: Message> Queue<T> {
         let reference = slot.place.load(Acquire);
         let mut bytes = Scratch::new();
         let whole = self.read_message(slot, meta, reference, &mut bytes.0);
+        let mut arrivals = Arrivals::default();
         let early = if whole {
-            meta.has_handles().then(|| match decode(&bytes.0, vec![self.segment().clone()]) {
-                Err(DecodeError::Unreachable(error)) if !is_beyond_reach(&error) => {
-                    Err(TryGetError::Unreachable(error))
+            meta.has_handles().then(|| {
+                let read = || decode(&bytes.0, vec![self.segment().clone()]);
+                let item;
+                (item, arrivals) = transit::deferring(read);
+                match item {
+                    Err(DecodeError::Unreachable(error)) if !is_beyond_reach(&error) => {
+                        Err(TryGetError::Unreachable(error))
+                    }
+                    item => item.map_err(TryGetError::Malformed),
                 }
-                item => item.map_err(TryGetError::Malformed),
             })
         } else {
             Some(Err(TryGetError::Corrupt))
         };
-        Read { meta, reference, bytes, early }
+        Read { meta, reference, bytes, early, arrivals }
     }
 
     /// Takes the first message out unread.

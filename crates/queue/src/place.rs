@@ -2,14 +2,12 @@
 //! looked at in place and then released.
 //!
 //! A reservation is a claim (WRITING in `raw.rs`), a reference is a hold (READING): whoever dies with
-//! one has put nothing, or taken nothing. Both exclude all other processes that keep to the
-//! protocol from the bytes, and any bytes are a value of plain data; so there may be a reference to
-//! them. A process that writes where it should not can change what is read, never what is done with
-//! memory.
+//! one has put nothing, or taken nothing. Both exclude from the bytes all other processes that keep
+//! to the protocol. Not those that have gone mad: hence what is safe copies, and to have the bytes as
+//! a `&T` is `unsafe`, since Rust may then rely on them not to change.
 
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -68,14 +66,18 @@ impl<T: Message + Pod> Queue<T> {
     /// }
     ///
     /// let queue = Queue::<Frame>::bounded(4)?;
-    /// let mut frame = queue.reserve()?;
+    /// let mut place = queue.reserve()?;
+    /// // SAFETY: all who have the segment use this crate, and nothing else writes there.
+    /// let frame = unsafe { place.as_mut() };
     /// frame.at_ns = 7;
     /// frame.pixels.fill(255);
-    /// frame.commit()?;
+    /// place.commit()?;
     ///
-    /// let frame = queue.get_ref()?;
+    /// let item = queue.get_ref()?;
+    /// // SAFETY: as above.
+    /// let frame = unsafe { item.as_ref() };
     /// assert_eq!((frame.at_ns, frame.pixels[1000]), (7, 255));
-    /// frame.release()?;
+    /// item.release()?;
     /// assert!(queue.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -194,8 +196,7 @@ impl<T: Message + Pod> Queue<T> {
 impl<T> Queue<T> {
     /// Holds the first item of the ring. The queue is not at its end while others have some on lease.
     pub(crate) fn hold_in_place(&self, me: MemberId) -> Result<Hold<'_>, NoItem> {
-        let held = self.ring.hold(me);
-        held.map_err(|none| if self.ring.is_leased() { self.at_the_end(me, none) } else { none })
+        self.ring.hold(me).map_err(|none| self.beside_leases(me, none))
     }
 }
 
@@ -259,39 +260,69 @@ impl<T: Pod> Drop for ItemRef<'_, T> {
     }
 }
 
-impl<T: Pod> Deref for Reservation<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: mapped and aligned; any bytes are a value; the claim excludes all others.
-        unsafe { self.item.as_ref() }
+impl<T: Pod> Reservation<'_, T> {
+    /// Writes the item, in one copy. Does nothing in a forked child.
+    pub fn write(&mut self, item: &T) {
+        if self.queue.is_still(self.me) {
+            // SAFETY: mapped and aligned, and the claim excludes all others.
+            unsafe { self.item.as_ptr().copy_from_nonoverlapping(item, 1) };
+        }
     }
-}
 
-impl<T: Pod> DerefMut for Reservation<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as in `deref`.
+    /// Where the item is to be written; whatever bytes are there are a value.
+    #[must_use]
+    pub fn as_mut_ptr(&mut self) -> *mut T {
+        self.item.as_ptr()
+    }
+
+    /// The item in its place, to be written there.
+    ///
+    /// # Safety
+    ///
+    /// While the reference lives no other process writes to the place: none does that uses this
+    /// crate. This is not a forked child's copy.
+    pub unsafe fn as_mut(&mut self) -> &mut T {
+        // SAFETY: mapped and aligned; any bytes are a value; the claim excludes all others, by the
+        // contract.
         unsafe { self.item.as_mut() }
     }
 }
 
-impl<T: Pod> Deref for ItemRef<'_, T> {
-    type Target = T;
+impl<T: Pod> ItemRef<'_, T> {
+    /// A copy of the item, which stays where it is.
+    #[must_use]
+    pub fn read(&self) -> T {
+        // SAFETY: mapped and aligned; any bytes are a value, also torn ones that a mad process wrote.
+        unsafe { self.item.as_ptr().read() }
+    }
 
-    fn deref(&self) -> &T {
-        // SAFETY: mapped and aligned; any bytes are a value; the hold excludes all who write.
+    /// Where the item lies.
+    #[must_use]
+    pub fn as_ptr(&self) -> *const T {
+        self.item.as_ptr()
+    }
+
+    /// The item in its place.
+    ///
+    /// # Safety
+    ///
+    /// While the reference lives no process writes to the place: none does that uses this crate.
+    /// This is not a forked child's copy.
+    #[must_use]
+    pub unsafe fn as_ref(&self) -> &T {
+        // SAFETY: mapped and aligned; any bytes are a value; nobody writes, by the contract.
         unsafe { self.item.as_ref() }
     }
 }
 
-impl<T: Pod + fmt::Debug> fmt::Debug for Reservation<'_, T> {
+impl<T: Pod> fmt::Debug for Reservation<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reservation").field(&**self).finish()
+        f.debug_struct("Reservation").finish_non_exhaustive()
     }
 }
 
 impl<T: Pod + fmt::Debug> fmt::Debug for ItemRef<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ItemRef").field(&**self).finish()
+        f.debug_tuple("ItemRef").field(&self.read()).finish()
     }
 }

@@ -1,11 +1,11 @@
 //! Bytes of any length written and read where they lie: a queue of `Vec<u8>`, less the copies.
 //!
 //! A reservation is a claim, and a block of its own if the bytes are many; commit publishes the block
-//! to the slot, as any long message is put. So the deaths are those of `messages.rs`.
+//! to the slot, as any long message is put. So the deaths are those of `messages.rs`. What is safe
+//! copies, and to have the bytes as a slice is not, as in `place.rs`.
 
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
-use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crossproc_segment::{Block, MemberId};
 use crossproc_sys::clock::Deadline;
 
 use crate::atomic::Ordering::{Acquire, Relaxed};
+use crate::bytes::{copy_in, copy_out};
 use crate::error::{GetError, PutError, Refusal, TryGetError, TryPutError};
 use crate::messages::{Meta, Slot};
 use crate::put::Patience;
@@ -65,11 +66,13 @@ impl Queue<Vec<u8>> {
     /// ```
     /// let queue = crossproc_queue::Queue::<Vec<u8>>::bounded(4)?;
     /// let mut room = queue.reserve_bytes(1 << 20)?;
-    /// room[..5].copy_from_slice(b"frame");
+    /// room.write_at(0, b"frame");
     /// room.commit_first(5)?;
     ///
     /// let bytes = queue.get_bytes_ref()?;
-    /// assert_eq!(&*bytes, b"frame");
+    /// assert_eq!(bytes.to_vec(), b"frame");
+    /// // SAFETY: all who have the segment use this crate, and nothing else writes there.
+    /// assert_eq!(unsafe { bytes.as_slice() }, b"frame");
     /// bytes.release()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -314,33 +317,115 @@ impl Drop for BytesRef<'_> {
     }
 }
 
-impl Deref for BytesReservation<'_> {
-    type Target = [u8];
+impl BytesReservation<'_> {
+    /// How many bytes were reserved.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
 
-    fn deref(&self) -> &[u8] {
+    /// Whether no bytes were reserved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies `bytes` to their place, `offset` bytes from the beginning. Does nothing in a forked
+    /// child.
+    ///
+    /// # Panics
+    ///
+    /// If they reach beyond what was reserved.
+    pub fn write_at(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(fits(offset, bytes.len(), self.len), "beyond the {} bytes reserved", self.len);
+        if self.queue.is_still(self.me) {
+            // SAFETY: within the message.
+            let to = unsafe { self.bytes().add(offset) };
+            // SAFETY: as many bytes from there on are reserved, and the claim excludes all others.
+            unsafe { copy_in(bytes, to) };
+        }
+    }
+
+    /// Where the bytes are to be written; whatever is there is initialised.
+    #[must_use]
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.bytes().as_ptr()
+    }
+
+    /// The bytes in their place, to be written there.
+    ///
+    /// # Safety
+    ///
+    /// While the slice lives no other process writes to the place: none does that uses this crate.
+    /// This is not a forked child's copy.
+    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: mapped, `len` of them, and the claim excludes all others, by the contract.
+        unsafe { slice::from_raw_parts_mut(self.bytes().as_ptr(), self.len) }
+    }
+
+    fn bytes(&self) -> NonNull<u8> {
         // SAFETY: the bytes lie behind the prefix.
-        let bytes = unsafe { self.message.add(PREFIX) };
-        // SAFETY: mapped, `len` of them, and the claim excludes all others.
-        unsafe { slice::from_raw_parts(bytes.as_ptr(), self.len) }
+        unsafe { self.message.add(PREFIX) }
     }
 }
 
-impl DerefMut for BytesReservation<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`.
-        let bytes = unsafe { self.message.add(PREFIX) };
-        // SAFETY: as in `deref`.
-        unsafe { slice::from_raw_parts_mut(bytes.as_ptr(), self.len) }
+impl BytesRef<'_> {
+    /// How many bytes the item has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
     }
-}
 
-impl Deref for BytesRef<'_> {
-    type Target = [u8];
+    /// Whether the item has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 
-    fn deref(&self) -> &[u8] {
-        // SAFETY: mapped, `len` of them, and the hold excludes all who write.
+    /// Copies bytes out, from `offset` on, as many as `out` has room for.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub fn read_at(&self, offset: usize, out: &mut [u8]) {
+        assert!(fits(offset, out.len(), self.len), "beyond the {} bytes of the item", self.len);
+        // SAFETY: within the item.
+        let from = unsafe { self.bytes.add(offset) };
+        // SAFETY: as many bytes from there on are the item's, which is held.
+        unsafe { from.as_ptr().copy_to_nonoverlapping(out.as_mut_ptr(), out.len()) };
+    }
+
+    /// A copy of the bytes.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        // SAFETY: as many bytes are the item's, which is held.
+        unsafe { copy_out(self.bytes, self.len, &mut out) };
+        out
+    }
+
+    /// Where the bytes lie.
+    #[must_use]
+    pub fn as_ptr(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    /// The bytes in their place.
+    ///
+    /// # Safety
+    ///
+    /// While the slice lives no process writes to the place: none does that uses this crate. This is
+    /// not a forked child's copy.
+    #[must_use]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: mapped, `len` of them, and nobody writes, by the contract.
         unsafe { slice::from_raw_parts(self.bytes.as_ptr(), self.len) }
     }
+}
+
+/// Whether `count` bytes from `offset` on lie within `len`.
+fn fits(offset: usize, count: usize, len: usize) -> bool {
+    offset.checked_add(count).is_some_and(|end| end <= len)
 }
 
 impl fmt::Debug for BytesReservation<'_> {

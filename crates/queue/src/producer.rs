@@ -27,8 +27,8 @@ use crate::waitable::Space;
 ///   has ended. So it can be given away: `spawn((producer,), work)` leaves no gap. If the call that was
 ///   to send it fails, or the child it was an argument for ends before it has it, it counts no more. One
 ///   that is lost in another way (in a queue, with a consumer that was killed as it took it) counts
-///   until the sender's process ends or calls [`Queue::recall`]. Whoever reads it without taking it
-///   (by [`peek`](Queue::peek), or a lease that goes back) is where it has arrived.
+///   until the sender's process ends or calls [`Queue::recall`]. A lease counts as an
+///   arrival, also one that goes back.
 /// - A **forked** child has copies of its parent's handles, which are still the parent's: they can
 ///   be used, but count for nothing, and to drop them does nothing. A clone that the child makes
 ///   of one counts as the child's.

@@ -24,6 +24,14 @@ pub(crate) enum Patience {
 }
 
 impl Patience {
+    /// The same with a deadline in the place of a timeout: for more than one wait.
+    pub(crate) fn until(self) -> Self {
+        match self {
+            Self::For(timeout) => Self::Until(Deadline::after(timeout)),
+            other => other,
+        }
+    }
+
     /// The deadline of one who waits; only asked for where waiting begins.
     pub(crate) fn deadline(self) -> Option<Deadline> {
         match self {

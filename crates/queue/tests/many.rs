@@ -161,3 +161,21 @@ fn whoever_drains_ends_where_nothing_is_ready() {
     assert_eq!(queue.drain().collect::<Result<Vec<_>, _>>().unwrap(), [1, 2, 3]);
     assert_eq!(queue.drain().count(), 0);
 }
+
+#[test]
+fn who_slept_for_a_run_before_the_first_lease_gets_what_comes_back() {
+    let queue = Queue::<u32>::bounded(4).unwrap();
+    thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let mut got = Vec::new();
+            queue.get_many(&mut got, 9).map(|_| got)
+        });
+        // Whether it sleeps by now or comes later: the item is on lease, then it is back.
+        queue.put(7).unwrap();
+        // Or the run was faster.
+        if let Ok(lease) = queue.try_lease() {
+            lease.nack();
+        }
+        assert_eq!(run.join().unwrap().unwrap(), [7]);
+    });
+}

@@ -181,6 +181,59 @@ pub fn note_loan(take_back: impl Fn() + Send + Sync + 'static) {
     }
 }
 
+/// What is due once a message that was read has been taken; from [`deferring`].
+#[derive(Default)]
+pub struct Arrivals(Vec<Box<dyn FnOnce()>>);
+
+impl Arrivals {
+    /// The message is this process's: what its handles had on loan is not needed any more.
+    pub fn settle(self) {
+        self.0.into_iter().for_each(|due| due());
+    }
+}
+
+impl fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Arrivals").field(&self.0.len()).finish()
+    }
+}
+
+thread_local! {
+    /// What the handles that arrive in the innermost [`deferring`] have due.
+    static ARRIVALS: RefCell<Option<Arrivals>> = const { RefCell::new(None) };
+}
+
+/// Runs `read`, which reads a message before it is taken, and returns what its handles have due once
+/// it is: if it is not, or this process dies before, they are still on loan.
+pub fn deferring<R>(read: impl FnOnce() -> R) -> (R, Arrivals) {
+    /// Goes back to what was around, also when the closure panics.
+    struct Around(Option<Arrivals>);
+    impl Drop for Around {
+        fn drop(&mut self) {
+            ARRIVALS.set(self.0.take());
+        }
+    }
+    let around = Around(ARRIVALS.replace(Some(Arrivals::default())));
+    let result = read();
+    let arrivals = ARRIVALS.take().unwrap_or_default();
+    drop(around);
+    (result, arrivals)
+}
+
+/// For a handle that arrives: has `due` done when its message is taken, or at once where it is.
+pub fn note_arrival(due: impl FnOnce() + 'static) {
+    let now = ARRIVALS.with_borrow_mut(|arrivals| match arrivals {
+        Some(arrivals) => {
+            arrivals.0.push(Box::new(due));
+            None
+        }
+        None => Some(due),
+    });
+    if let Some(due) = now {
+        due();
+    }
+}
+
 /// The segments given with the message; `None` outside [`receiving`].
 pub(crate) fn given() -> Option<Vec<Segment>> {
     match SCOPE.get() {

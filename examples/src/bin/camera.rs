@@ -19,10 +19,12 @@ struct Frame {
 
 fn film(frames: Queue<Frame>, index: Queue<u64>) -> Result<(), Failure> {
     for number in 0..FRAMES {
-        let mut frame = frames.reserve()?; // waits while all places are taken
+        let mut place = frames.reserve()?; // waits while all places are taken
+        // SAFETY: all processes here use crossproc, so nobody else writes to the place.
+        let frame = unsafe { place.as_mut() };
         frame.number = number;
         frame.pixels.fill(number.to_le_bytes()[0]);
-        frame.commit()?;
+        place.commit()?;
         index.put(number)?;
     }
     frames.close();
@@ -34,14 +36,16 @@ fn film(frames: Queue<Frame>, index: Queue<u64>) -> Result<(), Failure> {
 fn look(frames: Queue<Frame>) -> Result<(u64, u64), Failure> {
     let (mut seen, mut brightness) = (0, 0);
     loop {
-        let frame = match frames.get_ref() {
-            Ok(frame) => frame,
+        let item = match frames.get_ref() {
+            Ok(item) => item,
             Err(GetError::Closed) => return Ok((seen, brightness)),
             Err(error) => return Err(error.into()),
         };
         seen += 1;
+        // SAFETY: as for the camera.
+        let frame = unsafe { item.as_ref() };
         brightness += frame.pixels.iter().map(|&pixel| u64::from(pixel)).sum::<u64>();
-        frame.release()?;
+        item.release()?;
     }
 }
 

@@ -20,7 +20,12 @@ impl<T: Message> Queue<T> {
         me: MemberId,
         attempt: impl FnOnce(MemberId) -> Got<T>,
     ) -> Got<T> {
-        if self.ring.is_leased() { self.get_first(me, attempt) } else { attempt(me) }
+        if self.ring.is_leased() {
+            self.get_first(me, attempt)
+        } else {
+            // The first lease may be made meanwhile.
+            attempt(me).map_err(|none| self.beside_leases(me, none))
+        }
     }
 
     #[inline(never)]

@@ -147,8 +147,13 @@ impl<T> Queue<T> {
         self.ring.leases() as usize
     }
 
+    /// What [`at_the_end`](Self::at_the_end) says, if there were leases ever.
+    pub(crate) fn beside_leases(&self, me: MemberId, none: NoItem) -> NoItem {
+        if self.ring.is_leased() { self.at_the_end(me, none) } else { none }
+    }
+
     /// A queue is not at its end before what others have on lease is done.
-    pub(crate) fn at_the_end(&self, me: MemberId, none: NoItem) -> NoItem {
+    pub(super) fn at_the_end(&self, me: MemberId, none: NoItem) -> NoItem {
         if none == NoItem::Closed && self.ring.may_come_back(me) { NoItem::Pending } else { none }
     }
 }

@@ -95,31 +95,31 @@ pub(super) fn nothing<T: Item>(
 
 pub(super) fn reserve_commit(queue: &Queue<Frame>) -> u64 {
     let Ok(mut place) = queue.reserve() else { return REFUSED };
-    *place = Frame::new(VICTIM);
+    place.write(&Frame::new(VICTIM));
     place.commit().map_or(REFUSED, |()| VICTIM)
 }
 
 pub(super) fn reserve_drop(queue: &Queue<Frame>) -> u64 {
     let Ok(mut place) = queue.reserve() else { return REFUSED };
-    *place = Frame::new(VICTIM);
+    place.write(&Frame::new(VICTIM));
     drop(place);
     VICTIM
 }
 
 pub(super) fn ref_release(queue: &Queue<Frame>) -> u64 {
     let Ok(item) = queue.get_ref() else { return REFUSED };
-    let number = item.number().unwrap_or(u64::MAX - 1);
+    let number = item.read().number().unwrap_or(u64::MAX - 1);
     item.release().map_or(REFUSED, |()| number)
 }
 
 pub(super) fn ref_drop(queue: &Queue<Frame>) -> u64 {
-    queue.get_ref().map_or(REFUSED, |item| item.number().unwrap_or(u64::MAX - 1))
+    queue.get_ref().map_or(REFUSED, |item| item.read().number().unwrap_or(u64::MAX - 1))
 }
 
 pub(super) fn bytes_commit(queue: &Queue<Vec<u8>>) -> u64 {
     let bytes = <Vec<u8> as Item>::new(VICTIM);
     let Ok(mut room) = queue.reserve_bytes(bytes.len() + 100) else { return REFUSED };
-    room[..bytes.len()].copy_from_slice(&bytes);
+    room.write_at(0, &bytes);
     room.commit_first(bytes.len()).map_or(REFUSED, |()| VICTIM)
 }
 
@@ -129,12 +129,14 @@ pub(super) fn bytes_drop(queue: &Queue<Vec<u8>>) -> u64 {
 
 pub(super) fn bytes_release(queue: &Queue<Vec<u8>>) -> u64 {
     let Ok(bytes) = queue.get_bytes_ref() else { return REFUSED };
-    let number = number_of(&bytes).unwrap_or(u64::MAX - 1);
+    let number = number_of(&bytes.to_vec()).unwrap_or(u64::MAX - 1);
     bytes.release().map_or(REFUSED, |()| number)
 }
 
 pub(super) fn bytes_ref_drop(queue: &Queue<Vec<u8>>) -> u64 {
-    queue.get_bytes_ref().map_or(REFUSED, |bytes| number_of(&bytes).unwrap_or(u64::MAX - 1))
+    queue
+        .get_bytes_ref()
+        .map_or(REFUSED, |bytes| number_of(&bytes.to_vec()).unwrap_or(u64::MAX - 1))
 }
 
 pub(super) fn peek<T: Item>(queue: &Queue<T>) -> u64 {
