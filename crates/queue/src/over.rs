@@ -98,7 +98,11 @@ impl<T: Message> Queue<T> {
                 answer => return answer,
             }
             match take(self.me()) {
-                Ok(oldest) => out(oldest),
+                Ok(oldest) => {
+                    out(oldest);
+                    // It is done without an entry, and the put may yet be refused.
+                    self.ring.desk().done().notify_all();
+                }
                 Err(NoItem::Corrupt) => return Err(Refusal::Corrupt),
                 Err(_) if !looked => {
                     looked = true;

@@ -196,7 +196,7 @@ impl<T: Message + Pod> Queue<T> {
 impl<T> Queue<T> {
     /// Holds the first item of the ring. The queue is not at its end while others have some on lease.
     pub(crate) fn hold_in_place(&self, me: MemberId) -> Result<Hold<'_>, NoItem> {
-        self.ring.hold(me).map_err(|none| self.beside_leases(me, none))
+        self.ring.hold(me).map_err(|none| self.at_the_end_in_place(me, none))
     }
 }
 

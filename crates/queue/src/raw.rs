@@ -455,6 +455,8 @@ impl Ring {
         self.header().closed.store(1, Release);
         self.header().items().notify_all();
         self.header().space().notify_all();
+        // Those who wait for an entry, for an item that others took meanwhile.
+        self.desk().room().notify_all();
     }
 
     /// Items in the queue, claims included, at one moment of the call: never above the capacity.

@@ -414,3 +414,42 @@ fn a_refused_get_owes_nothing() {
     assert_eq!(queue.task_done(), Err(TaskDoneError::TooMany));
     queue.join().unwrap();
 }
+
+/// Nobody waits in place for what only get and lease hand out.
+#[test]
+fn a_closed_queue_is_at_its_end_for_who_holds_in_place_though_an_item_came_back() {
+    let queue = Queue::<u64>::bounded(2).unwrap();
+    queue.put(1).unwrap();
+    queue.close();
+    queue.lease().unwrap().nack();
+    assert!(matches!(queue.try_get_ref(), Err(TryGetError::Closed)));
+    assert_eq!(queue.get().unwrap(), 1);
+}
+
+#[test]
+fn join_is_woken_by_an_item_that_is_released_in_place() {
+    let queue = joinable(2);
+    queue.put(1).unwrap();
+    let held = queue.get_ref().unwrap();
+    thread::scope(|scope| {
+        let joiner = scope.spawn(|| queue.join_timeout(SURELY));
+        held.release().unwrap();
+        assert_eq!(joiner.join().unwrap(), Ok(()));
+    });
+}
+
+/// One who holds in place and one who gets: the item that is back is for the second.
+#[test]
+fn an_item_that_is_given_back_wakes_who_can_take_it() {
+    let queue = Queue::<u64>::bounded(2).unwrap();
+    queue.put(1).unwrap();
+    let lease = queue.lease().unwrap();
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| queue.get_ref().map(drop));
+        let getter = scope.spawn(|| queue.get().unwrap());
+        lease.nack();
+        assert_eq!(getter.join().unwrap(), 1);
+        queue.close();
+        assert!(holder.join().unwrap().is_err());
+    });
+}

@@ -21,7 +21,9 @@ impl<T: Message> Queue<T> {
     ///
     /// Items on lease take no place: the queue can be full of others meanwhile. A closed queue is at
     /// its end when it is empty and no *other* process has a lease, whose item could come back:
-    /// until then this blocks.
+    /// until then this blocks. So two processes that each keep a lease and ask for one more wait for
+    /// each other at the end, as either lease might come back: acknowledge what you have before you ask
+    /// for more, or ask with a timeout.
     ///
     /// # Examples
     ///
@@ -155,5 +157,12 @@ impl<T> Queue<T> {
     /// A queue is not at its end before what others have on lease is done.
     pub(super) fn at_the_end(&self, me: MemberId, none: NoItem) -> NoItem {
         if none == NoItem::Closed && self.ring.may_come_back(me) { NoItem::Pending } else { none }
+    }
+
+    /// The same for one who holds items in place, who does not get what is back.
+    pub(crate) fn at_the_end_in_place(&self, me: MemberId, none: NoItem) -> NoItem {
+        let pending =
+            none == NoItem::Closed && self.ring.is_leased() && self.ring.is_leased_by_others(me);
+        if pending { NoItem::Pending } else { none }
     }
 }

@@ -241,6 +241,10 @@ impl Hold<'_> {
             return Err(NoItem::Corrupt);
         }
         ring.pass_head(at);
+        // An item that is released in place, or thrown away, is done without an entry.
+        if ring.desk().done().has_waiters() {
+            ring.desk().done().notify_all();
+        }
         if ring.header().items().has_waiters() {
             ring.wake_next_consumer();
         }

@@ -428,6 +428,8 @@ impl Ring {
     /// After an entry was freed.
     #[inline]
     fn entry_freed(&self) {
+        // ORDERING: the barrier in here stands between what was done and the two loads below, which
+        // have none: whoever announced itself before and did not see it done is seen by them.
         self.desk().room().notify_one();
         if self.desk().done().has_waiters() {
             self.desk().done().notify_all();

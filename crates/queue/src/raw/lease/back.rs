@@ -24,10 +24,10 @@ pub struct Help<A, M> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// It was freed.
-    Room,
-    /// It is BACK.
-    Item,
+    /// It was changed: by this look, or under it by another one.
+    Changed,
+    /// It was BACK before.
+    Back,
 }
 
 impl Ring {
@@ -95,19 +95,20 @@ impl Ring {
             impl FnMut(NonNull<AtomicU64>, NonNull<AtomicU64>, &dyn Fn() -> bool) -> bool,
         >,
     ) -> bool {
-        let (mut room, mut items) = (false, false);
+        let (mut changed, mut back) = (false, false);
         for entry in self.entries() {
             match self.repair_entry(&entry, help) {
                 Found::Nothing => {}
-                Found::Room => room = true,
-                Found::Item => items = true,
+                Found::Changed => changed = true,
+                Found::Back => back = true,
             }
         }
-        if items && !self.has_back() {
+        if back && !self.has_back() {
             // Given back by somebody who died before it counted.
             self.item_back();
+            changed = true;
         }
-        room || items
+        changed
     }
 
     fn repair_entry(
@@ -122,7 +123,7 @@ impl Ring {
         let mut seen = EntryWord::from_bits(entry.word.load(Acquire));
         match seen.holding() {
             Holding::Free | Holding::Unknown => return Found::Nothing,
-            Holding::Back => return Found::Item,
+            Holding::Back => return Found::Back,
             Holding::Claim | Holding::Live | Holding::Owed => {}
         }
         // A word that names nobody was written by nobody alive.
@@ -140,7 +141,7 @@ impl Ring {
                 // ORDERING: *takeover*.
                 let swapped = self.change(entry, seen, seen.finished());
                 if !swapped {
-                    return Found::Room;
+                    return Found::Changed;
                 }
                 seen = seen.finished();
             }
@@ -150,12 +151,12 @@ impl Ring {
             if freed {
                 self.entry_freed();
             }
-            return Found::Room;
+            return Found::Changed;
         }
         // ORDERING: Acquire, after the loads of ticket and slot, which are of this item if the word
         // is as it was.
         if entry.word.load(Acquire) != seen.bits() {
-            return Found::Room;
+            return Found::Changed;
         }
         if let Some(slot) = slot {
             self.free_taken(at, slot, entry.index);
@@ -163,7 +164,7 @@ impl Ring {
         if self.change(entry, seen, seen.back()) {
             self.item_back();
         }
-        Found::Item
+        Found::Changed
     }
 
     /// A step of a repair.
@@ -198,7 +199,8 @@ impl Ring {
     pub(super) fn item_back(&self) {
         // ORDERING: release side of *back*.
         self.desk().returns.fetch_add(RETURN, Release);
-        self.header().items().notify_one();
+        // All, as one that holds items in place would not take it.
+        self.header().items().notify_all();
         self.desk().room().notify_one();
     }
 }

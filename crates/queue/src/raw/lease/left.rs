@@ -29,12 +29,22 @@ impl Ring {
     /// that is closed is not at its end.
     #[must_use]
     pub fn may_come_back(&self, me: MemberId) -> bool {
+        self.any_not_of(me, true)
+    }
+
+    /// The same for one who takes nothing that came back: it does not wait for what is.
+    #[must_use]
+    pub fn is_leased_by_others(&self, me: MemberId) -> bool {
+        self.any_not_of(me, false)
+    }
+
+    fn any_not_of(&self, me: MemberId, or_back: bool) -> bool {
         self.entries().any(|entry| {
             // ORDERING: Acquire, for the orders of the looks.
             let seen = EntryWord::from_bits(entry.word.load(Acquire));
             match seen.holding() {
                 Holding::Claim | Holding::Live => seen.owner() != Some(me),
-                Holding::Back => true,
+                Holding::Back => or_back,
                 Holding::Free | Holding::Owed | Holding::Unknown => false,
             }
         })
