@@ -1,11 +1,12 @@
 //! What calls answer, in kinds that can be counted.
 
 use crossproc::{
-    BarrierError, DecodeError, LockError, LockFailure, OnceError, ReleaseError, SemaphoreError,
-    TryAcquireError, TryGetError, TryLockError, TryPutError, TryRecvError, TrySendError,
+    BarrierError, DecodeError, GetError, LockError, LockFailure, OnceError, PutError, ReleaseError,
+    SemaphoreError, TryAcquireError, TryGetError, TryLockError, TryPutError, TryRecvError,
+    TrySendError,
 };
 use crossproc_pipe::Error as PipeError;
-use crossproc_queue::{AckError, Error as QueueError, JoinError, TaskDoneError};
+use crossproc_queue::{AckError, Error as QueueError, JoinError, PutManyError, TaskDoneError};
 use crossproc_segment::Error as SegmentError;
 
 /// How many kinds of answers there are.
@@ -166,6 +167,24 @@ impl From<SegmentError> for Answer {
             SegmentError::Unreachable { .. } => Self::Message,
             _ => Self::Other,
         }
+    }
+}
+
+impl From<PutManyError> for Answer {
+    fn from(error: PutManyError) -> Self {
+        Self::from(error.error)
+    }
+}
+
+impl<T> From<PutError<T>> for Answer {
+    fn from(error: PutError<T>) -> Self {
+        Self::from(TryPutError::from(error))
+    }
+}
+
+impl From<GetError> for Answer {
+    fn from(error: GetError) -> Self {
+        Self::from(TryGetError::from(error))
     }
 }
 

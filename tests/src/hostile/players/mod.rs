@@ -8,6 +8,7 @@ mod locks;
 mod naive;
 mod named;
 mod pipe;
+mod places;
 mod queue;
 mod ticket;
 mod told;
@@ -40,6 +41,7 @@ pub(super) fn all() -> Vec<Primitive> {
         queue::records(),
         queue::blobs(),
         queue::texts(),
+        places::places(),
         ends::ends(),
         pipe::numbers(),
         pipe::texts(),

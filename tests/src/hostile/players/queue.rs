@@ -86,6 +86,7 @@ impl<T: Item> Play for Filled<T> {
     fn play(&self, hand: &Hand<'_>) {
         self.take_and_fill(hand);
         self.look(hand);
+        self.runs(hand);
         self.lease(hand);
         self.drain(hand);
         if hand.turn.is_last {
@@ -128,6 +129,21 @@ impl<T: Item> Filled<T> {
             Queue::<T>::open_or_create(queue.segment(), &self.name, CAPACITY)
         });
         hand.timed("discard_unreachable", || queue.discard_unreachable());
+    }
+
+    fn runs(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("peek", || queue.peek());
+        hand.timed("try_get_many", || queue.try_get_many(&mut Vec::new(), 2));
+        hand.point();
+        let items: Vec<T> = (0..5).map(T::of).collect();
+        hand.timed("try_put_many", || queue.try_put_many(&items));
+        hand.timed("put_many_timeout, full", || queue.put_many_timeout(&items, hand.patience()));
+        hand.timed("put_over", || queue.put_over(T::of(3)));
+        hand.point();
+        hand.timed("get_many_timeout", || {
+            queue.get_many_timeout(&mut Vec::new(), 2, hand.patience())
+        });
     }
 
     fn lease(&self, hand: &Hand<'_>) {
