@@ -2,7 +2,9 @@
 #![cfg(not(crossproc_loom))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -452,4 +454,108 @@ fn an_item_that_is_given_back_wakes_who_can_take_it() {
         queue.close();
         assert!(holder.join().unwrap().is_err());
     });
+}
+
+#[test]
+fn a_joinable_get_of_what_came_back_needs_no_other_entry() {
+    let words = Queue::<u64>::options().joinable().bounded(1).unwrap();
+    let long = Queue::<String>::options().joinable().bounded(1).unwrap();
+    for round in 0..3 {
+        words.put(round).unwrap();
+        drop(words.lease().unwrap());
+        assert_eq!(words.get_timeout(SURELY).unwrap(), round);
+        assert_eq!(words.try_join(), Err(JoinError::Unfinished));
+        words.task_done().unwrap();
+        words.join().unwrap();
+        // Its block is freed, and its entry is one to owe in.
+        long.put("x".repeat(1000)).unwrap();
+        drop(long.lease().unwrap());
+        assert_eq!(long.get_timeout(SURELY).unwrap().len(), 1000);
+        long.put("y".repeat(1000)).unwrap();
+        assert_eq!(long.get_timeout(SURELY).unwrap().len(), 1000);
+        assert_eq!((long.task_done(), long.task_done()), (Ok(()), Ok(())));
+        long.join().unwrap();
+    }
+    assert_eq!(words.task_done(), Err(TaskDoneError::TooMany));
+}
+
+/// A thread that waits for an entry hears of the end, and of an entry that its process owes in.
+#[test]
+fn one_who_waits_for_an_entry_hears_of_what_else_it_can_go_on_with() {
+    let queue = Queue::<u64>::options().leases(1).joinable().bounded(2).unwrap();
+    queue.put(1).unwrap();
+    queue.put(2).unwrap();
+    let lease = queue.lease().unwrap();
+    thread::scope(|scope| {
+        let getter = scope.spawn(|| queue.get_timeout(SURELY).unwrap());
+        lease.nack();
+        let mut got = [queue.get_timeout(SURELY).unwrap(), getter.join().unwrap()];
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+    });
+    let again = queue.clone();
+    thread::scope(|scope| {
+        // Both entries' worth is owed: there is nothing to lease into.
+        queue.put(3).unwrap();
+        let lessee = scope.spawn(move || again.lease_timeout(SURELY).map(|lease| *lease));
+        assert_eq!(queue.get_timeout(SURELY).unwrap(), 3);
+        queue.close();
+        assert!(matches!(lessee.join().unwrap(), Err(TryGetError::Closed)));
+    });
+}
+
+thread_local! {
+    static PANICS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics where it is read, if the thread says so.
+#[derive(Debug, PartialEq)]
+struct Touchy(String);
+
+impl serde::Serialize for Touchy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Touchy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        assert!(!PANICS.get(), "not today");
+        Ok(Self(text))
+    }
+}
+
+#[test]
+fn a_panic_while_an_item_is_read_ends_its_lease_and_what_is_owed() {
+    let queue = Queue::<Touchy>::options().joinable().leases(1).bounded(4).unwrap();
+    for _ in 0..3 {
+        queue.put(Touchy("a".to_owned())).unwrap();
+        PANICS.set(true);
+        catch_unwind(AssertUnwindSafe(|| queue.lease().map(drop))).unwrap_err();
+        assert_eq!(queue.leased(), 0);
+        // What came back comes back again.
+        catch_unwind(AssertUnwindSafe(|| queue.lease().map(drop))).unwrap_err();
+        catch_unwind(AssertUnwindSafe(|| queue.get())).unwrap_err();
+        PANICS.set(false);
+        let lease = queue.lease().unwrap();
+        assert_eq!(lease.deliveries(), 4);
+        lease.ack().unwrap();
+        // A plain get has taken it, and owes nothing for it.
+        queue.put(Touchy("b".to_owned())).unwrap();
+        PANICS.set(true);
+        catch_unwind(AssertUnwindSafe(|| queue.get())).unwrap_err();
+        PANICS.set(false);
+        assert_eq!(queue.task_done(), Err(TaskDoneError::TooMany));
+        queue.join().unwrap();
+    }
+}
+
+#[test]
+fn a_look_for_what_is_unreachable_is_no_delivery() {
+    let queue = Queue::<String>::bounded(1).unwrap();
+    queue.put("here".to_owned()).unwrap();
+    drop(queue.lease().unwrap());
+    assert!(!queue.discard_unreachable().unwrap());
+    assert_eq!(queue.lease().unwrap().deliveries(), 2);
 }

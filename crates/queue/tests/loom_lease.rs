@@ -330,6 +330,40 @@ fn what_is_owed_is_not_done() {
     });
 }
 
+/// An item that came back is owed where it lies: a look that has passed a lower entry finds it.
+#[test]
+fn an_item_that_came_back_and_is_got_is_not_done_in_between() {
+    model(2, || {
+        let shared = Shared::new(1, 2);
+        let cell = Cell::new();
+        shared.put(id(9), 10).unwrap();
+        let ring = shared.ring();
+        let kept = ring.lease_words(ring.claim_entry(id(1), 1).unwrap(), &mut [0; 2]).unwrap();
+        let nacker = spawn(&shared, move |s| assert!(s.ring().give_back(kept)));
+        let getter = {
+            let cell = loom::sync::Arc::clone(&cell);
+            spawn(&shared, move |s| {
+                if let Some(kept) = s.ring().take_back(id(2)) {
+                    assert_eq!(s.read(kept), 10);
+                    assert!(s.ring().owe_kept(kept));
+                    cell.set(7);
+                    assert!(s.ring().pay(id(2)));
+                }
+            })
+        };
+        if shared.ring().is_done() {
+            assert_eq!(cell.get(), 7);
+        }
+        nacker.join().unwrap();
+        getter.join().unwrap();
+        // A look at what lies back is no change.
+        assert!(!shared.repair());
+        assert_eq!(shared.ring().is_done(), shared.ring().count_back() == 0);
+        shared.harvest(id(3));
+        shared.assert_as_new();
+    });
+}
+
 #[test]
 fn what_the_dead_owed_keeps_nobody_waiting() {
     for took in [false, true] {

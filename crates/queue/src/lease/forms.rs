@@ -1,5 +1,6 @@
 //! Leases of items in the three forms that they take.
 
+use std::mem;
 use std::ptr::NonNull;
 
 use crossproc_message::{DecodeError, Message, decode};
@@ -12,7 +13,7 @@ use crate::bytes::{copy_in, copy_out};
 use crate::error::TryGetError;
 use crate::plan::small;
 use crate::queue::Queue;
-use crate::raw::{Form, Kept, NoItem};
+use crate::raw::{Form, Kept, NoItem, Ring};
 use crate::scratch::Scratch;
 use crate::words::Words;
 
@@ -37,7 +38,7 @@ impl<T: Message> Queue<T> {
     pub(super) fn lease_at_once(&self) -> Option<Leased<'_, T>> {
         let mut words = Words::empty(small::<T>()?);
         let kept = self.kept_at_once(words.as_mut_slice())?;
-        match words.decode() {
+        match self.reading(kept, || words.decode()) {
             Ok(item) => Some(Ok(Lease::new(self, kept, item))),
             Err(error) => Some(Err(self.malformed(kept, error))),
         }
@@ -55,7 +56,8 @@ impl<T: Message> Queue<T> {
         self.ring.has_item()?;
         let mut words = Words::empty(bytes);
         let kept = self.ring.lease_words(self.blank(me)?, words.as_mut_slice())?;
-        Ok(self.hand_out(me, kept, words.decode().map_err(TryGetError::Malformed)))
+        let item = self.reading(kept, || words.decode());
+        Ok(self.hand_out(me, kept, item.map_err(TryGetError::Malformed)))
     }
 
     fn lease_bytes(&self, me: MemberId) -> Result<Leased<'_, T>, NoItem> {
@@ -68,13 +70,13 @@ impl<T: Message> Queue<T> {
         // SAFETY: an entry has as many bytes as a slot, and this one is claimed.
         unsafe { copy_in(&bytes.0, blank.payload().cast()) };
         let kept = hold.lease(blank)?.keep_held();
-        let item = decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed);
-        Ok(self.hand_out(me, kept, item))
+        let item = self.reading(kept, || decode(&bytes.0, Vec::new()));
+        Ok(self.hand_out(me, kept, item.map_err(TryGetError::Malformed)))
     }
 
     /// Reads the item of a lease that was given back.
     pub(super) fn deliver(&self, me: MemberId, kept: Kept) -> Leased<'_, T> {
-        let item = match self.plan.form {
+        let item = self.reading(kept, || match self.plan.form {
             Form::Words => {
                 let mut words = Words::empty(self.plan.bytes);
                 self.ring.read_kept(kept, words.as_mut_slice());
@@ -82,7 +84,7 @@ impl<T: Message> Queue<T> {
             }
             Form::Bytes => self.read_kept_bytes(kept),
             Form::Messages => self.read_kept_message(kept),
-        };
+        });
         self.hand_out(me, kept, item)
     }
 
@@ -125,14 +127,47 @@ impl<T: Message> Queue<T> {
     }
 }
 
+/// A lease whose item is being read. Dropped, it goes back.
+struct Unread<'q, T> {
+    queue: &'q Queue<T>,
+    kept: Kept,
+}
+
+impl<T> Drop for Unread<'_, T> {
+    #[cold]
+    fn drop(&mut self) {
+        // An item's own code may have forked: the lease is the parent's.
+        if self.kept.owner().is_some_and(|owner| self.queue.is_still(owner)) {
+            self.queue.ring.give_back(self.kept);
+        }
+    }
+}
+
 impl<T> Queue<T> {
     /// Ends a lease, and frees what its message had beside the entry.
     #[inline]
     pub(super) fn acknowledge(&self, kept: Kept) -> bool {
         if self.plan.form == Form::Messages {
-            return self.acknowledge_message(kept);
+            return self.end_message(kept, Ring::ack);
         }
         self.ring.ack(kept)
+    }
+
+    /// Ends a lease whose item is got and owed; the message's block is freed as by an ack.
+    pub(super) fn owe_kept(&self, kept: Kept) -> bool {
+        if self.plan.form == Form::Messages {
+            return self.end_message(kept, Ring::owe_kept);
+        }
+        self.ring.owe_kept(kept)
+    }
+
+    /// Reads a leased item, which may run its own code: if that panics the item goes back.
+    #[inline(always)]
+    pub(super) fn reading<R>(&self, kept: Kept, read: impl FnOnce() -> R) -> R {
+        let unread = Unread { queue: self, kept };
+        let read = read();
+        mem::forget(unread);
+        read
     }
 
     /// Moves what the payload of a slot refers to, to that of an entry, for somebody dead.

@@ -1,14 +1,15 @@
 //! Plain get in a queue that has leases, or counts what is done.
 
+use std::mem;
+
 use crossproc_message::Message;
 use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, block_on};
 use crossproc_sys::clock::Deadline;
 
-use super::guard::Lease;
 use crate::error::TryGetError;
 use crate::queue::Queue;
-use crate::raw::NoItem;
+use crate::raw::{Kept, NoItem};
 
 type Got<T> = Result<Result<T, TryGetError>, NoItem>;
 
@@ -31,36 +32,58 @@ impl<T: Message> Queue<T> {
     #[inline(never)]
     fn get_first(&self, me: MemberId, attempt: impl FnOnce(MemberId) -> Got<T>) -> Got<T> {
         self.look_sometimes();
-        if !self.ring.is_joinable() {
-            return self.get_returned_or(me, attempt);
+        let joinable = self.ring.is_joinable();
+        if let Some(kept) = self.ring.take_back(me) {
+            return Ok(self.get_kept(me, kept, joinable));
         }
+        let got = if joinable { self.get_owing(me, attempt) } else { attempt(me) };
+        got.map_err(|none| self.at_the_end(me, none))
+    }
+
+    /// Gets an item that came back. In a joinable queue it is owed in its own entry: then it needs no
+    /// other one, and who joins never finds it in neither.
+    fn get_kept(&self, me: MemberId, kept: Kept, owed: bool) -> Result<T, TryGetError> {
+        let lease = self.deliver(me, kept)?;
+        let got = if owed { lease.owe() } else { lease.ack() };
+        got.map_err(|_| TryGetError::Corrupt)
+    }
+
+    /// What `attempt` gets, owed before it is taken.
+    fn get_owing(&self, me: MemberId, attempt: impl FnOnce(MemberId) -> Got<T>) -> Got<T> {
         // Not worth owing for.
-        self.ring.has_item().map_err(|none| self.at_the_end(me, none))?;
+        self.ring.has_item()?;
         if !self.ring.owe(me) {
             return Err(NoItem::AllLeased);
         }
-        let got = self.get_returned_or(me, attempt);
-        // An item's own code may have forked: what is owed is the parent's.
-        if !matches!(got, Ok(Ok(_))) && self.is_still(me) {
-            self.ring.pay(me);
+        let debt = Debt { queue: self, me };
+        let got = attempt(me);
+        if matches!(got, Ok(Ok(_))) {
+            mem::forget(debt);
         }
         got
     }
+}
 
-    fn get_returned_or(&self, me: MemberId, attempt: impl FnOnce(MemberId) -> Got<T>) -> Got<T> {
-        let Some(kept) = self.ring.take_back(me) else {
-            return attempt(me).map_err(|none| self.at_the_end(me, none));
-        };
-        let lease = match self.deliver(me, kept) {
-            Ok(lease) => lease,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(Lease::ack(lease).map_err(|_| TryGetError::Corrupt))
+/// What is owed for an item that is not got yet. Dropped, by a panic in an item's own code for
+/// instance, it is paid.
+struct Debt<'q, T> {
+    queue: &'q Queue<T>,
+    me: MemberId,
+}
+
+impl<T> Drop for Debt<'_, T> {
+    #[cold]
+    fn drop(&mut self) {
+        // An item's own code may have forked: what is owed is the parent's.
+        if self.queue.is_still(self.me) {
+            self.queue.ring.pay(self.me);
+        }
     }
 }
 
 impl<T> Queue<T> {
-    /// Waits for an entry to be free or given back; false if the deadline came first.
+    /// Waits for an entry that is free, given back, or one to owe in, or until there is no item that
+    /// needs one; false if the deadline came first.
     #[cold]
     pub(crate) fn wait_for_entry(&self, deadline: Option<Deadline>) -> bool {
         let room = self.ring.desk().room();
@@ -68,7 +91,10 @@ impl<T> Queue<T> {
             if look == Look::Repair {
                 self.repair_leases();
             }
-            (self.ring.has_free_entry() || self.ring.has_back()).then_some(())
+            let entry = self.ring.has_free_entry() || self.ring.has_back();
+            let owes = || self.ring.is_joinable() && self.ring.can_owe_more(self.me());
+            // Without an item it is `items` that tells of the next one, or of the end.
+            (entry || owes() || self.ring.has_item().is_err()).then_some(())
         };
         let found = block_on(self.segment(), room, &self.consumers, deadline, look).is_some();
         // This one may find no item for the entry, and sleep elsewhere.

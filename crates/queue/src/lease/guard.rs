@@ -129,13 +129,23 @@ impl<T: Message> Lease<'_, T> {
     /// [`AckError`]: then it is not this process that decides about the item.
     #[inline(always)]
     pub fn ack(self) -> Result<T, AckError> {
+        self.end(Queue::acknowledge)
+    }
+
+    /// Takes the item out of the queue, and owes it until it is done.
+    pub(super) fn owe(self) -> Result<T, AckError> {
+        self.end(Queue::owe_kept)
+    }
+
+    #[inline(always)]
+    fn end(self, end: impl FnOnce(&Queue<T>, Kept) -> bool) -> Result<T, AckError> {
         if !self.is_ours() {
             return Err(AckError::Forked);
         }
         let this = ManuallyDrop::new(self);
         // SAFETY: read once, as `this` is never dropped.
         let item = unsafe { ptr::read(&raw const this.item) };
-        if this.queue.acknowledge(this.kept) { Ok(item) } else { Err(AckError::Corrupt) }
+        if end(this.queue, this.kept) { Ok(item) } else { Err(AckError::Corrupt) }
     }
 }
 

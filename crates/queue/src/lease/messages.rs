@@ -18,7 +18,7 @@ use crate::bytes::copy_in;
 use crate::error::TryGetError;
 use crate::messages::{Meta, Own, Slot};
 use crate::queue::Queue;
-use crate::raw::{Blank, Holding, Kept, NoItem};
+use crate::raw::{Blank, Holding, Kept, NoItem, Ring};
 
 impl<T: Message> Queue<T> {
     pub(super) fn lease_message(
@@ -41,19 +41,20 @@ impl<T: Message> Queue<T> {
             self.move_block(taken.slot_payload(), taken.payload(), &|| true);
         }
         let kept = taken.keep_held();
-        Ok(self.hand_out(me, kept, read.finish()))
+        let item = self.reading(kept, || read.finish());
+        Ok(self.hand_out(me, kept, item))
     }
 
     /// Is done with an item that cannot be taken here, and gives back any other.
     pub(crate) fn discard_kept(&self, me: MemberId, kept: Kept) -> bool {
-        let read = self.read_kept_message(kept);
+        let read = self.reading(kept, || self.read_kept_message(kept));
         let unreachable = matches!(read, Err(TryGetError::Unreachable(_)));
         // An item's own code may have forked: the lease is the parent's.
         match (self.is_still(me), unreachable) {
             (false, _) => false,
             (true, true) => self.acknowledge(kept),
             (true, false) => {
-                self.ring.give_back(kept);
+                self.ring.give_back_unseen(kept);
                 false
             }
         }
@@ -105,20 +106,22 @@ impl<T> Queue<T> {
         self.segment().blocks().rehome(reference, to)
     }
 
-    pub(super) fn acknowledge_message(&self, kept: Kept) -> bool {
+    /// Ends a lease by the function, and frees the block of the message.
+    pub(super) fn end_message(&self, kept: Kept, end: impl FnOnce(&Ring, Kept) -> bool) -> bool {
         let Some(payload) = self.ring.kept_payload(kept) else { return false };
         // SAFETY: the entries of this queue are laid out as its slots, which are messages'.
         let entry = unsafe { Slot::new(payload) };
         // ORDERING: Acquire, as the block's header is reached through it.
         let reference = entry.place.load(Acquire);
-        let done = self.ring.ack(kept);
+        let done = end(&self.ring, kept);
         if done {
             self.clear_place(entry.place, reference);
         }
         done
     }
 
-    /// Frees the blocks that lessees, killed between ack and free, left in free entries.
+    /// Frees the blocks that lessees, killed between ack and free, left in free entries, and getters in
+    /// entries that they owe in.
     #[cold]
     pub(crate) fn sweep_entries(&self) {
         for index in 0..self.ring.leases() {
@@ -127,9 +130,8 @@ impl<T> Queue<T> {
             let entry = unsafe { Slot::new(payload) };
             // ORDERING: Acquire: not after the look at the word, as in the sweep of slots.
             let reference = entry.place.load(Acquire);
-            let free =
-                self.ring.entry_at(index).is_some_and(|(word, _)| word.holding() == Holding::Free);
-            if free {
+            let word = self.ring.entry_at(index).map(|(word, _)| word.holding());
+            if matches!(word, Some(Holding::Free | Holding::Owed)) {
                 self.clear_place(entry.place, reference);
             }
         }

@@ -89,6 +89,20 @@ impl EntryWord {
         Self(owned(owner, (self.count() + 1).min(COUNT_MASK), LIVE))
     }
 
+    /// Given back by one who did not hand it out: that time does not count.
+    #[must_use]
+    pub fn back_unseen(self) -> Self {
+        let count = self.count();
+        let before = if count == COUNT_MASK { count } else { count.saturating_sub(1) };
+        Self(before << COUNT_SHIFT | BACK)
+    }
+
+    /// Got by `owner`, which owes it alone here.
+    #[must_use]
+    pub fn owing(owner: MemberId) -> Self {
+        Self(owned(owner, 1, OWED))
+    }
+
     /// Owing one item more; `None` where it can owe no more, or is another's.
     #[must_use]
     pub fn owing_more(self, owner: MemberId) -> Option<Self> {
@@ -162,6 +176,7 @@ mod tests {
         let again = back.again(b);
         assert_eq!((again.holding(), again.owner(), again.count()), (Holding::Live, Some(b), 2));
         assert_eq!(EntryWord::claim(a).finished(), live);
+        assert_eq!(again.back_unseen(), back);
     }
 
     #[test]
@@ -180,6 +195,7 @@ mod tests {
         assert_eq!((two.owing_less(me), one.owing_less(me)), (Some(one), Some(EntryWord::FREE)));
         assert_eq!((one.owing_more(other), one.owing_less(other)), (None, None));
         assert_eq!(EntryWord::FREE.owing_less(me), None);
+        assert_eq!(EntryWord::owing(me), one);
         assert_eq!(EntryWord::live(me).owing_more(me), None);
     }
 }

@@ -32,7 +32,7 @@
 //! |-------------------|---------------------------------|----------------------------------------------|
 //! | FREE              | nobody's                        | CLAIM(me); OWED(me, 1)                       |
 //! | CLAIM(o)          | `o` writes; whole once a slot is TAKEN by this entry | LIVE(o, 1), FREE by `o`; by anybody if `o` died |
-//! | LIVE(o, n)        | an item                         | FREE (ack), BACK(n) by `o`; BACK(n) if `o` died |
+//! | LIVE(o, n)        | an item                         | FREE (ack), OWED(o, 1), BACK(n) by `o`; BACK(n) if `o` died |
 //! | BACK(n)           | an item                         | LIVE(me, n+1) by anybody                     |
 //! | OWED(o, k)        | none                            | k up and down by `o`; FREE if `o` died       |
 //!
@@ -59,6 +59,8 @@
 //! all BACK entries the one with the lowest ticket, CAS -> LIVE(me, n+1), **commit**. If there is none,
 //! CAS `looked = returns`. (A count of what is back would drift with each death; a flag would have to
 //! be cleared before the look, and a death then hides what is left.)
+//! Get of what came back, where it is owed: take back; LIVE(me, n) -> OWED(me, 1), **commit**. A store, as
+//! that of ack. Not in another entry: there may be none, and see below.
 //!
 //! Repair of an entry whose owner is dead; that is asked first, so that all words are final. Each step
 //! is a CAS from the exact word, and no id comes back:
@@ -73,8 +75,8 @@
 //! # Count of what is unfinished
 //!
 //! There is none that a death could leave wrong. An item put is in the ring, or in an entry: CLAIM or
-//! LIVE or BACK, or counted by OWED of the process that got it. Get in a queue that can be joined first
-//! raises its own OWED, and lowers it if there was no item. So everything is done at a moment at which
+//! LIVE or BACK, or counted by OWED of the process that got it. Get from the ring of a queue that can be joined
+//! first raises its own OWED, and lowers it if there was no item. So everything is done at a moment at which
 //! the ring is empty and all entries are FREE; a look finds that moment if no item was put meanwhile:
 //! `tail` is the same before and after, items only go from the ring into entries, and an item changes
 //! its entry never. What a dead process got and did not finish is lost with it, and counts no more.
@@ -100,6 +102,7 @@
 //! | ack after commit           | FREE, perhaps no wake   | the item is gone; the next look            |
 //! | give back after commit     | BACK(n), perhaps not counted | the next look counts it               |
 //! | take back before, after    | BACK(n); LIVE(dead, n+1) | as above                                  |
+//! | get of what is back, after commit | OWED(dead, 1), perhaps its block | FREE; the block is swept    |
 //! | get with OWED raised       | OWED(dead, k)           | FREE                                       |
 //! | repair, anywhere           | the same states         | the next one: all CAS from exact words     |
 //!
@@ -414,15 +417,47 @@ impl Ring {
 
     /// Ends a lease: the item is the first to be delivered again. False as with [`Ring::ack`].
     pub fn give_back(&self, kept: Kept) -> bool {
+        self.back_as(kept, kept.word.back())
+    }
+
+    /// As [`Ring::give_back`], of an item that was looked at and not handed out.
+    pub fn give_back_unseen(&self, kept: Kept) -> bool {
+        self.back_as(kept, kept.word.back_unseen())
+    }
+
+    fn back_as(&self, kept: Kept, back: EntryWord) -> bool {
         let Some(entry) = self.entry(kept.entry) else { return false };
         if entry.word.load(Relaxed) != kept.word.bits() {
             return false;
         }
         // commit: anybody may have the item.
         // ORDERING: release side of *entry*.
-        entry.word.store(kept.word.back().bits(), Release);
+        entry.word.store(back.bits(), Release);
         self.item_back();
         true
+    }
+
+    /// Ends a lease: the item is got, and owed in the same entry until it is done. False as with
+    /// [`Ring::ack`].
+    pub fn owe_kept(&self, kept: Kept) -> bool {
+        let (Some(entry), Some(me)) = (self.entry(kept.entry), kept.owner()) else { return false };
+        if entry.word.load(Relaxed) != kept.word.bits() {
+            return false;
+        }
+        // commit: the item is out of the queue, and not done.
+        // ORDERING: release for who finds the owner dead; the reads of the payload are over.
+        entry.word.store(EntryWord::owing(me).bits(), Release);
+        self.owing_now();
+        true
+    }
+
+    /// After an entry became one to owe in: other threads of the process can, too.
+    pub(super) fn owing_now(&self) {
+        self.desk().room().notify_all();
+        // With a closed queue consumers wait for the last lease to end.
+        if self.hinted_closed() {
+            self.header().items().notify_all();
+        }
     }
 
     /// After an entry was freed.

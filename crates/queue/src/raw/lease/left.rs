@@ -63,13 +63,26 @@ impl Ring {
                 let more = seen.owing_more(me).filter(|_| fits);
                 // ORDERING: acquire side of *empty*. The commit of get is later in program order, and a
                 // release: who sees the ring without the item sees it owed.
-                more.is_some_and(|more| {
+                let owed = more.is_some_and(|more| {
                     entry.word.compare_exchange(seen.bits(), more.bits(), AcqRel, Relaxed).is_ok()
-                })
+                });
+                if owed && free && self.desk().room().has_waiters() {
+                    self.owing_now();
+                }
+                owed
             })
         };
         // The last for one who lost a race for an entry that it owes in already.
         owing(false) || owing(true) || owing(false)
+    }
+
+    /// Tells whether `me` owes in an entry in which it can owe one item more, at that moment.
+    #[must_use]
+    pub fn can_owe_more(&self, me: MemberId) -> bool {
+        self.entries().any(|entry| {
+            let seen = EntryWord::from_bits(entry.word.load(Relaxed));
+            seen.holding() == Holding::Owed && seen.owing_more(me).is_some()
+        })
     }
 
     /// Owes one item less. False if `me` owes none.
