@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::copy_part;
+use crate::end::{BORROWED, Place};
 use crate::error::{RecvError, TryRecvError};
 use crate::hand::Next;
 use crate::patience::Patience;
@@ -64,19 +65,22 @@ impl<T> Receiver<T> {
         let receiver: &Self = self;
         let place = receiver.receive(patience, nothing, |_, taking, next| {
             Ok(match next {
-                Next::Record(record) => Place::Ring(record),
-                _ => Place::Own(taking.take_hand().0),
+                Next::Record(record) => {
+                    Lies::Ring { record, _place: receiver.end.keep_place(BORROWED) }
+                }
+                _ => Lies::Own(taking.take_hand().0),
             })
         })?;
-        // The handle is borrowed for as long as the record is, so nobody receives meanwhile.
+        // The handle is borrowed for as long as the record is, so nobody receives meanwhile; and if
+        // the other half closes the end, no successor does.
         Ok(Borrowed { receiver, place })
     }
 }
 
 /// Where a borrowed message lies.
-enum Place<'p> {
+enum Lies<'p> {
     /// In the ring, as one record.
-    Ring(Record<'p>),
+    Ring { record: Record<'p>, _place: Place<'p> },
     /// In this process's own memory.
     Own(Vec<u8>),
 }
@@ -84,7 +88,7 @@ enum Place<'p> {
 /// The next message of a pipe, in place; from [`Receiver::borrow`]. Taken when this is dropped.
 pub struct Borrowed<'p, T> {
     receiver: &'p Receiver<T>,
-    place: Place<'p>,
+    place: Lies<'p>,
 }
 
 impl<T> Borrowed<'_, T> {
@@ -92,8 +96,8 @@ impl<T> Borrowed<'_, T> {
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.place {
-            Place::Ring(record) => record.bytes(),
-            Place::Own(bytes) => bytes.len(),
+            Lies::Ring { record, .. } => record.bytes(),
+            Lies::Own(bytes) => bytes.len(),
         }
     }
 
@@ -110,8 +114,8 @@ impl<T> Borrowed<'_, T> {
     /// If there are not so many.
     pub fn read_at(&self, offset: usize, out: &mut [u8]) {
         match &self.place {
-            Place::Ring(record) => copy_part(record, offset, out),
-            Place::Own(bytes) => out.copy_from_slice(&bytes[offset..][..out.len()]),
+            Lies::Ring { record, .. } => copy_part(record, offset, out),
+            Lies::Own(bytes) => out.copy_from_slice(&bytes[offset..][..out.len()]),
         }
     }
 
@@ -120,8 +124,8 @@ impl<T> Borrowed<'_, T> {
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
         match &self.place {
-            Place::Ring(record) => record.payload().cast(),
-            Place::Own(bytes) => NonNull::from(bytes.as_slice()).cast(),
+            Lies::Ring { record, .. } => record.payload().cast(),
+            Lies::Own(bytes) => NonNull::from(bytes.as_slice()).cast(),
         }
     }
 
@@ -141,8 +145,8 @@ impl<T> Borrowed<'_, T> {
 impl<T> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
         match &mut self.place {
-            Place::Own(bytes) => drop(Scratch(std::mem::take(bytes))),
-            Place::Ring(record) => {
+            Lies::Own(bytes) => drop(Scratch(std::mem::take(bytes))),
+            Lies::Ring { record, .. } => {
                 let receiver = self.receiver;
                 let inlet = receiver.inlet();
                 // In a forked child the turn may be another thread's, of the parent, for ever.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crossproc_segment::wait::{Look, Spin};
@@ -12,10 +12,16 @@ use crate::error::Result;
 use crate::hand::{Hand, Taking};
 use crate::patience::Patience;
 use crate::raw::{EndState, Header, Producer, RINGS_OFFSET, Side, View};
-use crate::turn::Turn;
+use crate::turn::{Held, Turn};
 
 /// In place of the owner's id: nobody in this process has the end any more.
 const LET_GO: u32 = u32::MAX;
+
+/// Bits of `End::places`: a message is being written in place, or read in place.
+pub(crate) const RESERVED: u32 = 1;
+pub(crate) const BORROWED: u32 = 2;
+/// The end is to be closed when the last place is given back.
+const CLOSING: u32 = 4;
 
 /// Who has the other end of a pipe, at the moment of the question; see
 /// [`Sender::peer`](crate::Sender::peer).
@@ -70,11 +76,30 @@ pub(crate) struct End {
     /// The member that took it, or [`LET_GO`].
     owner: AtomicU32,
     me: NonNull<AtomicU32>,
+    /// Which move of the end it was in which it was sent off last.
+    moves: AtomicU32,
+    /// Which places of the rings are used by a thread that does not have the turn.
+    places: AtomicU32,
     pub(crate) side: Side,
     pub(crate) sizes: Sizes,
     pub(crate) out: Outlet,
     pub(crate) inlet: Inlet,
     pub(crate) object: Object,
+}
+
+/// A place in a ring that a thread uses without having the turn. Nobody else gets the end before it
+/// is dropped.
+#[must_use = "the place is only kept as long as this is"]
+pub(crate) struct Place<'e> {
+    end: &'e End,
+    bit: u32,
+}
+
+/// No thread of this process is at the end, nor comes to it.
+struct LetGo<'e> {
+    me: MemberId,
+    producer: Held<'e, Producer>,
+    taking: Held<'e, Taking>,
 }
 
 // SAFETY: `me` points to an atomic that lives as long as the object; the rest is `Send`.
@@ -88,23 +113,26 @@ impl End {
         object: Object,
         sizes: Sizes,
         side: Side,
-        arrived: Option<Hand>,
+        arrived: Option<(u32, Hand)>,
     ) -> Result<Self> {
         let lanes = [Side::First, Side::Second].map(|producer| view(&object, sizes, producer));
         let segment = object.segment();
         let me = segment.me();
-        lanes[0].header().take(side, me, arrived.is_some(), |id| segment.alive(id))?;
+        let (moves, hand) = arrived.unzip();
+        lanes[0].header().take(side, me, moves, |id| segment.alive(id))?;
         let (out, inlet) = match side {
             Side::First => (lanes[0], lanes[1]),
             Side::Second => (lanes[1], lanes[0]),
         };
         // For a pipe of one direction both sides of both ends are made, but one of each is idle.
         let inlet = if sizes.lanes == 1 { lanes[0] } else { inlet };
-        let taking = Taking::new(inlet.consumer(), arrived.unwrap_or_default());
+        let taking = Taking::new(inlet.consumer(), hand.unwrap_or_default());
         // INVARIANT: the word of this segment, and views of this object.
         Ok(Self {
             owner: AtomicU32::new(me.get()),
             me: NonNull::from(segment.me_word()),
+            moves: AtomicU32::new(0),
+            places: AtomicU32::new(0),
             side,
             sizes,
             out: Outlet {
@@ -134,10 +162,16 @@ impl End {
     /// Whether this process has the end: not in a forked child, nor once it was closed or sent off.
     #[inline(always)]
     pub(crate) fn is_ours(&self) -> bool {
+        self.owner.load(Relaxed) == self.me()
+    }
+
+    /// The member that this process is; in a forked child another, or none.
+    #[inline(always)]
+    fn me(&self) -> u32 {
         // SAFETY: by the type invariant; the object keeps the segment mapped.
         let me = unsafe { self.me.as_ref() };
         // ORDERING: acquire side of *joined* in `Segment::me`.
-        self.owner.load(Relaxed) == me.load(Acquire)
+        me.load(Acquire)
     }
 
     /// Whether the other end was closed or its process found dead.
@@ -168,10 +202,17 @@ impl End {
         }
     }
 
-    /// Closes the end for all threads of this process, and so for the peer.
-    pub(crate) fn close(&self) {
-        if let Some(me) = self.let_go() {
-            self.close_as(me);
+    /// Closes the end for all threads of this process, and so for the peer; for that one only once
+    /// nobody here uses a place in the rings any more.
+    ///
+    /// `free` are the places that the caller's handle would be borrowed for: if one of them is noted
+    /// nevertheless, it was forgotten.
+    pub(crate) fn close(&self, free: u32) {
+        let Some(gone) = self.let_go() else { return };
+        self.places.fetch_and(!free, Relaxed);
+        // ORDERING: acquires what was done in a place that was just given back.
+        if self.places.fetch_or(CLOSING, AcqRel) & (RESERVED | BORROWED) == 0 {
+            self.close_as(gone.me);
         }
     }
 
@@ -181,37 +222,50 @@ impl End {
         }
     }
 
-    /// Sends the end off to another process; what was in hand goes with it.
+    /// Notes that a place is used beyond the turn, which the caller has.
+    pub(crate) fn keep_place(&self, bit: u32) -> Place<'_> {
+        self.places.fetch_or(bit, Relaxed);
+        Place { end: self, bit }
+    }
+
+    /// Sends the end off to another process; which move that is and what was in hand goes with it.
+    /// Nobody uses a place in the rings then, as the whole end would be borrowed for it.
     ///
-    /// Again for an end that was sent off and has not arrived: it may be sent off once more.
-    pub(crate) fn send_off<R>(&self, with_hand: impl FnOnce(&Hand) -> R) -> Option<R> {
+    /// Again for an end that was sent off and has not arrived: it may be sent off once more, and
+    /// cannot arrive from the first message then.
+    pub(crate) fn send_off<R>(&self, with: impl FnOnce(u32, &Hand) -> R) -> Option<R> {
         let (side, header) = (self.side, self.header());
-        if let Some(me) = self.let_go() {
-            if !header.send_off(side, me) {
-                return None;
-            }
-        } else if header.end_state(side) != EndState::Moving(self.segment().me()) {
-            return None;
-        }
-        let taking = self.inlet.turn.hold(Patience::Endless)?;
-        Some(with_hand(taking.hand()))
+        let (mut gone, moves) = if let Some(gone) = self.let_go() {
+            let moves = header.send_off(side, gone.me)?;
+            (gone, moves)
+        } else {
+            let gone = self.still_gone()?;
+            let moves = header.send_again(side, gone.me, self.moves.load(Relaxed))?;
+            (gone, moves)
+        };
+        self.moves.store(moves, Relaxed);
+        Some(with(moves, gone.taking.leave()))
     }
 
     /// Takes back an end that was sent off, unless it has arrived; whether it is here.
     pub(crate) fn take_back(&self) -> bool {
-        if self.is_ours() {
-            return true;
-        }
-        let me = self.segment().me();
-        if self.owner.load(Relaxed) != LET_GO || !self.header().take_back(self.side, me) {
+        self.take_back_from(self.moves.load(Relaxed))
+    }
+
+    /// The same, if it was sent off last in the move `moves`.
+    pub(crate) fn take_back_from(&self, moves: u32) -> bool {
+        let Some(mut gone) = self.still_gone() else { return self.is_ours() };
+        if !self.header().take_back(self.side, gone.me, moves) {
             return false;
         }
-        self.owner.store(me.get(), Relaxed);
+        *gone.producer = self.out.view.producer();
+        gone.taking.go_on_at(self.inlet.view.consumer());
+        self.owner.store(gone.me.get(), Relaxed);
         true
     }
 
     /// Keeps this process's threads off the end from now on, and waits until they are.
-    fn let_go(&self) -> Option<MemberId> {
+    fn let_go(&self) -> Option<LetGo<'_>> {
         if !self.is_ours() {
             return None;
         }
@@ -221,9 +275,29 @@ impl End {
         // Those asleep look, and see that it is not theirs any more.
         self.out.view.space().notify_all();
         self.inlet.view.items().notify_all();
-        drop(self.out.turn.hold(Patience::Endless));
-        drop(self.inlet.turn.hold(Patience::Endless));
-        Some(me)
+        let gone = self.both_turns(me);
+        if gone.is_none() {
+            // A thread may still be there.
+            self.owner.store(owner, Relaxed);
+        }
+        gone
+    }
+
+    /// The same for an end that this process has let go and that has not arrived anywhere.
+    fn still_gone(&self) -> Option<LetGo<'_>> {
+        let me = MemberId::new(self.me())?;
+        let is_gone = || self.owner.load(Relaxed) == LET_GO;
+        // In a forked child the turns may be other threads', of the parent, for ever.
+        if !is_gone() || self.header().end_state(self.side) != EndState::Moving(me) {
+            return None;
+        }
+        self.both_turns(me).filter(|_| is_gone())
+    }
+
+    fn both_turns(&self, me: MemberId) -> Option<LetGo<'_>> {
+        let producer = self.out.turn.hold(Patience::Endless)?;
+        let taking = self.inlet.turn.hold(Patience::Endless)?;
+        Some(LetGo { me, producer, taking })
     }
 
     fn wake_all(&self) {
@@ -236,9 +310,24 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        if self.is_ours() {
-            if let Some(me) = MemberId::new(self.owner.load(Relaxed)) {
+        let places = *self.places.get_mut();
+        // To be closed when a place is given back: that was forgotten.
+        let is_closing = places & CLOSING != 0 && places != CLOSING;
+        if self.is_ours() || is_closing {
+            if let Some(me) = MemberId::new(self.me()) {
                 self.close_as(me);
+            }
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let end = self.end;
+        // ORDERING: what was done in the place is before the close.
+        if end.places.fetch_and(!self.bit, AcqRel) == self.bit | CLOSING {
+            if let Some(me) = MemberId::new(end.me()) {
+                end.close_as(me);
             }
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Hand {
     /// The length it will have; 0 if there is none.
     total: u64,
     handles: bool,
+    /// Where the consumer was when it left the hand to a successor.
+    at: u64,
 }
 
 /// What comes next.
@@ -52,14 +54,24 @@ impl Hand {
 }
 
 impl Taking {
-    /// Nothing in hand, but for what a predecessor had.
+    /// Nothing in hand, but for what a predecessor had, if it had got as far.
     pub(crate) fn new(consumer: Consumer, hand: Hand) -> Self {
-        Self { consumer, hand }
+        let goes_on = hand.at == consumer.position();
+        Self { consumer, hand: if goes_on { hand } else { Hand::default() } }
     }
 
     /// What is in hand, for a successor.
-    pub(crate) fn hand(&self) -> &Hand {
+    pub(crate) fn leave(&mut self) -> &Hand {
+        self.hand.at = self.consumer.position();
         &self.hand
+    }
+
+    /// Goes on at `consumer`, without what is in hand if that is another place than before.
+    pub(crate) fn go_on_at(&mut self, consumer: Consumer) {
+        if consumer.position() != self.consumer.position() {
+            self.drop_part();
+        }
+        self.consumer = consumer;
     }
 
     /// Takes a small message, if that is what comes first and nothing is in hand.

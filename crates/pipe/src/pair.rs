@@ -8,7 +8,7 @@ use crossproc_message::Message;
 use crossproc_segment::Segment;
 use crossproc_sys::clock::Deadline;
 
-use crate::end::{End, Peer};
+use crate::end::{BORROWED, End, Peer, RESERVED};
 use crate::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::iter::Iter;
 use crate::recv::Receiver;
@@ -143,7 +143,7 @@ impl<A, B> PipeEnd<A, B> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {
-        self.end().close();
+        self.end().close(RESERVED | BORROWED);
     }
 
     /// Who has the other end now. Asks the kernel whether that process lives.

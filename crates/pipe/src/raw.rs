@@ -29,7 +29,8 @@
 //! # States
 //!
 //! An end is VACANT (never opened), OPEN (its member's), MOVING (its member's, on its way in a
-//! message), DIED (its member was found dead) or CLOSED. Whoever has it is the only one to write
+//! message), DIED (its member was found dead) or CLOSED. Each move has a number, which the message
+//! knows: an old one, or who sent it, can do nothing to a later move. Whoever has it is the only one to write
 //! `tail` of one lane and `head` of the other. Bytes of a ring from `head` to `tail` belong to the
 //! consumer, the others to the producer.
 //!
@@ -86,7 +87,7 @@
 //!
 //! # Limits
 //!
-//! - Positions wrap after 2^64 bytes, which takes centuries.
+//! - Positions wrap after 2^64 bytes, which takes centuries; the numbers of moves after 2^32.
 //! - A *stopped* process is alive: the other side waits for it.
 
 mod bias;

@@ -12,7 +12,7 @@ use crossproc_segment::wait::{Look, block_on};
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::{copy_out, copy_part};
-use crate::end::{End, Inlet, Peer};
+use crate::end::{BORROWED, End, Inlet, Peer};
 use crate::error::{RecvError, TryRecvError};
 use crate::hand::{Next, Taking};
 use crate::iter::Iter;
@@ -324,7 +324,8 @@ impl<T> Receiver<T> {
     /// with `NotOwned`. The sender sees `Closed`, and what was not received is lost, unless another
     /// process takes the end. Dropping the handle does the same.
     ///
-    /// Half of a [`PipeEnd`](crate::PipeEnd) closes the whole end.
+    /// Half of a [`PipeEnd`](crate::PipeEnd) closes the whole end; the peer sees it once what the
+    /// other half has [reserved](crate::Sender::reserve) is given back.
     ///
     /// Never blocks, but for threads that are just in the middle of a call.
     ///
@@ -339,7 +340,7 @@ impl<T> Receiver<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {
-        self.end.close();
+        self.end.close(BORROWED);
     }
 
     /// Who has the other end now. Asks the kernel whether that process lives.

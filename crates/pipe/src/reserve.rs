@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::copy_in;
+use crate::end::{Place, RESERVED};
 use crate::error::{SendError, TrySendError};
 use crate::patience::Patience;
 use crate::raw::{Claim, Word};
@@ -79,9 +80,11 @@ impl<T> Sender<T> {
         let turn = &self.outlet().turn;
         let Some(mut producer) = turn.hold(patience) else { return Err(TrySendError::Full) };
         let claim = self.claim_within(&mut producer, patience, |view, p| view.claim(p, bytes))?;
+        // The handle is borrowed for as long as the claim is there, so nobody sends meanwhile; and if
+        // the other half closes the end, no successor does.
+        let place = self.end.keep_place(RESERVED);
         drop(producer);
-        // The handle is borrowed for as long as the claim is there, so nobody sends meanwhile.
-        Ok(Reserve { sender: self, claim })
+        Ok(Reserve { sender: self, claim, _place: place })
     }
 }
 
@@ -90,6 +93,7 @@ impl<T> Sender<T> {
 pub struct Reserve<'p, T> {
     sender: &'p Sender<T>,
     claim: Claim<'p>,
+    _place: Place<'p>,
 }
 
 impl<T> Reserve<'_, T> {

@@ -11,7 +11,7 @@ use crossproc_segment::wait::{Look, block_on};
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::copy_in;
-use crate::end::{End, Outlet, Peer};
+use crate::end::{End, Outlet, Peer, RESERVED};
 use crate::error::{SendError, TrySendError};
 use crate::patience::{Patience, now_and_then};
 use crate::raw::{Claim, Producer, Refused, View, Word};
@@ -209,7 +209,8 @@ impl<T> Sender<T> {
     /// with `NotOwned`. The receiver gets what was sent, then `Closed`. Dropping the handle does the
     /// same.
     ///
-    /// Half of a [`PipeEnd`](crate::PipeEnd) closes the whole end.
+    /// Half of a [`PipeEnd`](crate::PipeEnd) closes the whole end; the peer sees it once what the
+    /// other half has [borrowed](crate::Receiver::borrow) is given back.
     ///
     /// Never blocks, but for threads that are just in the middle of a call.
     ///
@@ -227,7 +228,7 @@ impl<T> Sender<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {
-        self.end.close();
+        self.end.close(RESERVED);
     }
 
     /// Who has the other end now. Asks the kernel whether that process lives.

@@ -1,7 +1,7 @@
 //! Ends on their way to another process.
 //!
-//! An end goes as three things: which one it is, the ticket of its pipe, and what its receiver had in
-//! hand of a message that comes in parts. Only once the ticket is written does the end leave this
+//! An end goes as four things: which one it is, the ticket of its pipe, which move of the end it is,
+//! and what its receiver had in hand of a message that comes in parts. Only once the ticket is written does the end leave this
 //! process: outside a message none is, and the end stays.
 
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::raw::Side;
 use crate::recv::Receiver;
 use crate::send::Sender;
 
-const PARTS: usize = 3;
+const PARTS: usize = 4;
 const NOT_OWNED: &str = "this end of a pipe is not this process's any more, and cannot be sent";
 const HALF: &str = "half of an end of a pipe cannot be sent to another process; send the whole end";
 
@@ -50,11 +50,12 @@ fn send_end<S: Serializer>(end: &Arc<End>, serializer: S) -> Result<S::Ok, S::Er
     let mut parts = serializer.serialize_tuple(PARTS)?;
     parts.serialize_element(&(end.side == Side::Second))?;
     parts.serialize_element(&Ticket(&end.object))?;
-    let sent = end.send_off(|hand| {
+    let sent = end.send_off(|moves, hand| {
         let returning = Arc::clone(end);
         transit::note_loan(move || {
-            returning.take_back();
+            returning.take_back_from(moves);
         });
+        parts.serialize_element(&moves)?;
         parts.serialize_element(hand)
     });
     sent.unwrap_or_else(|| Err(S::Error::custom(NOT_OWNED)))?;
@@ -80,9 +81,10 @@ impl<'de> Visitor<'de> for Arrival {
         let side = if is_second { Side::Second } else { Side::First };
         let ticket = TicketOf((self.shape)(side));
         let object = parts.next_element_seed(ticket)?.ok_or_else(missing)?;
+        let moves: u32 = parts.next_element()?.ok_or_else(missing)?;
         let hand: Hand = parts.next_element()?.ok_or_else(missing)?;
         let sizes = check(&object, self.lanes).map_err(S::Error::custom)?;
-        End::take(object, sizes, side, Some(hand)).map_err(S::Error::custom)
+        End::take(object, sizes, side, Some((moves, hand))).map_err(S::Error::custom)
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crossproc_message::{decode, encode};
 use crossproc_pipe::{
-    Error, OneWay, Peer, Pipe, PipeEnd, RecvError, SendError, Sender, TryRecvError, TrySendError,
+    Error, OneWay, Peer, Pipe, PipeEnd, Receiver, RecvError, SendError, Sender, TryRecvError,
+    TrySendError,
 };
 use crossproc_segment::Segment;
 use crossproc_segment::wait::{WaitFd, Waitable, wait_any};
@@ -144,6 +145,126 @@ fn what_was_in_hand_goes_along() -> Answer {
         assert_eq!(rx.recv()?, [1]);
         Ok(())
     })
+}
+
+#[test]
+fn what_was_in_hand_is_dropped_once_another_has_gone_on() -> Answer {
+    let (tx, rx) = Pipe::<()>::options().capacity(64).one_way::<Vec<u8>>()?;
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| tx.send(&vec![7; 1000]));
+        assert!(rx.poll(None));
+        assert!(sending.join().is_ok_and(|sent| sent.is_ok()));
+        Ok::<(), RecvError>(())
+    })?;
+    let mut bytes = Vec::new();
+    let sent = encode(&rx, &mut bytes)?;
+    let successor: Receiver<Vec<u8>> = decode(&bytes, sent.segments.clone())?;
+    tx.send(&vec![1])?;
+    tx.send(&vec![2])?;
+    assert_eq!((successor.recv()?.len(), successor.recv()?), (1000, vec![1]));
+    successor.close();
+    // The same message once more, as from a queue whose consumer was killed with it.
+    let again: Receiver<Vec<u8>> = decode(&bytes, sent.segments)?;
+    assert_eq!(again.recv()?, [2]);
+    Ok(())
+}
+
+#[test]
+fn an_old_message_and_an_old_handle_do_nothing_to_a_later_move() -> Answer {
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    let first = encode(&tx, &mut old)?;
+    let arrived: Sender<u64> = decode(&old, first.segments.clone())?;
+    let second = encode(&arrived, &mut new)?;
+    // All of this process, which has sent it off in both.
+    first.take_back();
+    assert!(!tx.take_back() && !tx.is_owned() && !arrived.is_owned());
+    assert!(encode(&tx, &mut Vec::new()).is_err());
+    assert!(decode::<Sender<u64>>(&old, first.segments).is_err());
+    let last: Sender<u64> = decode(&new, second.segments.clone())?;
+    second.take_back();
+    assert!(last.is_owned() && !arrived.is_owned());
+    last.send(&1)?;
+    assert_eq!(rx.recv()?, 1);
+    Ok(())
+}
+
+#[test]
+fn an_end_that_is_sent_once_more_arrives_with_the_last_message() -> Answer {
+    let (tx, rx) = Pipe::one_way::<u64>()?;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    let first = encode(&tx, &mut old)?;
+    let second = encode(&tx, &mut new)?;
+    first.take_back();
+    assert!(!tx.is_owned());
+    assert!(decode::<Sender<u64>>(&old, first.segments).is_err());
+    let arrived: Sender<u64> = decode(&new, second.segments)?;
+    arrived.send(&1)?;
+    assert_eq!(rx.recv()?, 1);
+    Ok(())
+}
+
+#[test]
+fn an_end_that_came_back_goes_on_where_it_was() -> Answer {
+    let (a, b) = Pipe::<u64, u64>::options().capacity(64).pair()?;
+    for item in 0..20 {
+        a.send(&item)?;
+        b.send(&item)?;
+        let sent = encode(&a, &mut Vec::new())?;
+        sent.take_back();
+        assert!(a.is_owned());
+        assert_eq!((a.recv()?, b.recv()?), (item, item));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_close_by_the_other_half_waits_for_places_in_the_rings() -> Answer {
+    let segment = Segment::anonymous(1 << 20)?;
+    let pipe = Pipe::<u64, u64>::create(&segment, "pipe")?;
+    let (mut a, b) = (pipe.first()?, pipe.second()?);
+    let (tx, rx) = a.halves();
+    let mut place = tx.reserve(16)?;
+    rx.close();
+    assert!(matches!(b.peer(), Peer::Present(_)) && pipe.first().is_err());
+    assert!(matches!(rx.try_recv(), Err(TryRecvError::NotOwned)));
+    place.write_at(0, &[9; 16]);
+    assert!(matches!(place.commit(16), Err(SendError::NotOwned)));
+    assert_eq!(b.peer(), Peer::Closed);
+    assert!(matches!(b.try_recv(), Err(TryRecvError::Closed)));
+
+    // The same the other way round; what was only looked at is the successor's.
+    let mut a = pipe.first()?;
+    b.send(&5)?;
+    let (tx, rx) = a.halves();
+    let item = rx.borrow()?;
+    tx.close();
+    assert!(matches!(b.peer(), Peer::Present(_)) && pipe.first().is_err());
+    drop(item);
+    assert_eq!(b.peer(), Peer::Closed);
+    assert_eq!(pipe.first()?.recv()?, 5);
+    Ok(())
+}
+
+#[test]
+fn a_place_that_was_forgotten_keeps_no_end_open() -> Answer {
+    let (mut tx, mut rx) = Pipe::one_way::<()>()?;
+    tx.send_bytes(b"a")?;
+    std::mem::forget(tx.reserve(8)?);
+    std::mem::forget(rx.borrow()?);
+    tx.close();
+    assert_eq!(rx.peer(), Peer::Closed);
+    rx.close();
+    assert_eq!(tx.peer(), Peer::Closed);
+    // By the other half, it is the last handle's drop that closes.
+    let (mut a, b) = Pipe::<u64, u64>::new()?;
+    let (half, other) = a.halves();
+    std::mem::forget(half.reserve(8)?);
+    other.close();
+    assert!(matches!(b.peer(), Peer::Present(_)));
+    drop(a);
+    assert_eq!(b.peer(), Peer::Closed);
+    Ok(())
 }
 
 #[test]

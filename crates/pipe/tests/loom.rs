@@ -188,10 +188,10 @@ fn an_end_that_moves_goes_on_where_it_was() {
         let old = spawn(&shared, |s| {
             let mut p = s.view().producer();
             assert!(s.put(&mut p, 1));
-            assert!(s.header().send_off(Side::First, id(1)));
+            assert_eq!(s.header().send_off(Side::First, id(1)), Some(1));
         });
         let new = spawn(&shared, |s| {
-            if s.header().take(Side::First, id(3), true, |_| true).is_err() {
+            if s.header().take(Side::First, id(3), Some(1), |_| true).is_err() {
                 return false;
             }
             let mut p = s.view().producer();
@@ -211,10 +211,31 @@ fn an_end_that_moves_goes_on_where_it_was() {
 fn an_end_is_taken_back_or_arrives() {
     model(|| {
         let shared = Shared::open();
-        assert!(shared.header().send_off(Side::First, id(1)));
-        let new = spawn(&shared, |s| s.header().take(Side::First, id(3), true, |_| true).is_ok());
-        let mine = shared.header().take_back(Side::First, id(1));
+        assert_eq!(shared.header().send_off(Side::First, id(1)), Some(1));
+        let new =
+            spawn(&shared, |s| s.header().take(Side::First, id(3), Some(1), |_| true).is_ok());
+        let mine = shared.header().take_back(Side::First, id(1), 1);
         assert!(mine != new.join().unwrap());
+    });
+}
+
+#[test]
+fn an_old_message_and_its_sender_do_nothing_to_a_later_move() {
+    model(|| {
+        let shared = Shared::open();
+        let header = shared.header();
+        assert_eq!(header.send_off(Side::First, id(1)), Some(1));
+        // The first message and its sender, while it is sent once more.
+        let old = spawn(&shared, |s| {
+            let arrived = s.header().take(Side::First, id(3), Some(1), |_| true).is_ok();
+            (arrived, s.header().take_back(Side::First, id(1), 1))
+        });
+        let again = header.send_again(Side::First, id(1), 1);
+        let (arrived, back) = old.join().unwrap();
+        match again {
+            Some(moves) => assert!(moves == 2 && !arrived && !back),
+            None => assert!(arrived && !back),
+        }
     });
 }
 

@@ -4,7 +4,7 @@ use crossproc_segment::{ID_MASK, MemberId};
 
 use super::Header;
 use crate::atomic::AtomicU64;
-use crate::atomic::Ordering::{AcqRel, Acquire};
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// How often the word may change under a taker before somebody else has it, or scribbles on it.
 const TRIES: u32 = 1000;
@@ -39,7 +39,10 @@ impl Side {
     }
 }
 
-/// The word of an end: `id:28 | MOVING (28) | DIED (29) | CLOSED (30)`, or 0.
+/// The word of an end: `id:28 | MOVING (28) | DIED (29) | CLOSED (30) | 0 | moves:32`.
+///
+/// It counts how often the end was sent off, so that an old message or an old handle cannot be taken
+/// for the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndWord(u64);
 
@@ -63,12 +66,20 @@ impl EndWord {
     const DIED: u64 = 1 << 29;
     const CLOSED: u64 = 1 << 30;
 
-    fn open(id: MemberId) -> Self {
-        Self(u64::from(id.get()))
+    fn open(id: MemberId, moves: u32) -> Self {
+        Self(u64::from(moves) << 32 | u64::from(id.get()))
     }
 
-    fn moving(id: MemberId) -> Self {
-        Self(u64::from(id.get()) | Self::MOVING)
+    fn moving(id: MemberId, moves: u32) -> Self {
+        Self(Self::open(id, moves).0 | Self::MOVING)
+    }
+
+    fn closed(moves: u32) -> Self {
+        Self(u64::from(moves) << 32 | Self::CLOSED)
+    }
+
+    fn moves(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     fn id(self) -> Option<MemberId> {
@@ -102,7 +113,8 @@ impl Header {
         &self.common.0.ends[side.index()]
     }
 
-    /// Takes the end `side` for `me`; one that is on its way only if `arrived` says that it came here.
+    /// Takes the end `side` for `me`; one that is on its way only if it came here, in the move
+    /// `arrived`.
     ///
     /// # Errors
     ///
@@ -111,7 +123,7 @@ impl Header {
         &self,
         side: Side,
         me: MemberId,
-        arrived: bool,
+        arrived: Option<u32>,
         alive: impl Fn(MemberId) -> bool,
     ) -> Result<(), Taken> {
         let end = self.end(side);
@@ -119,13 +131,14 @@ impl Header {
         let mut seen = EndWord(end.load(Acquire));
         for _ in 0..TRIES {
             match seen.state() {
-                EndState::Moving(_) if arrived => {}
+                EndState::Moving(_) if arrived == Some(seen.moves()) => {}
                 EndState::Open(id) | EndState::Moving(id) if alive(id) => return Err(Taken(id)),
                 _ => {}
             }
             // commit: the end is ours.
             // ORDERING: both sides of *end*.
-            match end.compare_exchange(seen.0, EndWord::open(me).0, AcqRel, Acquire) {
+            let open = EndWord::open(me, seen.moves());
+            match end.compare_exchange(seen.0, open.0, AcqRel, Acquire) {
                 Ok(_) => return Ok(()),
                 Err(found) => seen = EndWord(found),
             }
@@ -136,24 +149,51 @@ impl Header {
     /// Closes the end, if `me` has it. The caller wakes all who wait.
     pub fn close(&self, side: Side, me: MemberId) -> bool {
         // commit: nothing comes from here any more.
-        self.replace(side, EndWord::open(me), EndWord(EndWord::CLOSED))
+        self.replace(side, |seen| {
+            (seen.state() == EndState::Open(me)).then(|| EndWord::closed(seen.moves()))
+        })
+        .is_some()
     }
 
-    /// Notes that the end is on its way to another process, if `me` has it.
-    pub fn send_off(&self, side: Side, me: MemberId) -> bool {
+    /// Notes that the end is on its way to another process, if `me` has it. Returns which move of the
+    /// end it is.
+    pub fn send_off(&self, side: Side, me: MemberId) -> Option<u32> {
         // commit: whoever gets the message may take it.
-        self.replace(side, EndWord::open(me), EndWord::moving(me))
+        self.replace(side, |seen| {
+            let next = seen.moves().wrapping_add(1);
+            (seen.state() == EndState::Open(me)).then(|| EndWord::moving(me, next))
+        })
     }
 
-    /// Takes back an end that `me` has sent off, unless it has arrived.
-    pub fn take_back(&self, side: Side, me: MemberId) -> bool {
+    /// Sends the end off once more, if it is in the move `moves` of `me` and has not arrived: what
+    /// was on its way is worth nothing any more.
+    pub fn send_again(&self, side: Side, me: MemberId, moves: u32) -> Option<u32> {
+        let next = EndWord::moving(me, moves.wrapping_add(1));
+        // commit: whoever gets the new message may take it.
+        self.replace(side, |seen| (seen == EndWord::moving(me, moves)).then_some(next))
+    }
+
+    /// Takes back an end that `me` has sent off in the move `moves`, unless it has arrived.
+    pub fn take_back(&self, side: Side, me: MemberId, moves: u32) -> bool {
+        let open = EndWord::open(me, moves);
         // commit: the end is ours again.
-        self.replace(side, EndWord::moving(me), EndWord::open(me))
+        self.replace(side, |seen| (seen == EndWord::moving(me, moves)).then_some(open)).is_some()
     }
 
-    fn replace(&self, side: Side, from: EndWord, to: EndWord) -> bool {
-        // ORDERING: both sides of *end*.
-        self.end(side).compare_exchange(from.0, to.0, AcqRel, Acquire).is_ok()
+    /// Returns how often the end has moved then.
+    fn replace(&self, side: Side, next: impl Fn(EndWord) -> Option<EndWord>) -> Option<u32> {
+        let end = self.end(side);
+        // Relaxed: the swap acquires.
+        let mut seen = EndWord(end.load(Relaxed));
+        for _ in 0..TRIES {
+            let to = next(seen)?;
+            // ORDERING: both sides of *end*.
+            match end.compare_exchange(seen.0, to.0, AcqRel, Relaxed) {
+                Ok(_) => return Some(to.moves()),
+                Err(found) => seen = EndWord(found),
+            }
+        }
+        None
     }
 
     /// Notes that the process that has the end is dead, if it is. Tells whether nothing comes from

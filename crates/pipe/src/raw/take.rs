@@ -35,6 +35,14 @@ pub struct Record<'v> {
     at: u64,
 }
 
+impl Consumer {
+    /// Where it is.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.pos
+    }
+}
+
 impl View {
     /// The consumer's place, for the process that has taken the consumer's end.
     #[must_use]

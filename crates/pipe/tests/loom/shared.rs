@@ -54,7 +54,7 @@ impl Shared {
     }
 
     pub(crate) fn take(&self, side: Side, me: MemberId) -> bool {
-        self.header.take(side, me, false, |who| self.alive(who)).is_ok()
+        self.header.take(side, me, None, |who| self.alive(who)).is_ok()
     }
 
     pub(crate) fn header(&self) -> &Header {
