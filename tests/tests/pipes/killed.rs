@@ -86,7 +86,9 @@ fn killed_senders<T: Item>(seed: u64) {
     rx.iter().for_each(|item| take(item.unwrap()));
     sender.join().unwrap();
     rx.iter().for_each(|item| take(item.unwrap()));
-    assert_eq!(next, sent.get());
+    // The one before the last may not have noted its last number, and the last have sent none.
+    let sent = sent.get();
+    assert!(next == sent || next == sent + 1, "{next} received, {sent} sent");
 }
 
 /// Receives numbers, and notes each.
