@@ -66,9 +66,9 @@ impl<T> Receiver<T> {
         let place = receiver.receive(patience, nothing, |_, taking, next| {
             Ok(match next {
                 Next::Record(record) => {
-                    Lies::Ring { record, _place: receiver.end.keep_place(BORROWED) }
+                    Where::Ring { record, _place: receiver.end.keep_place(BORROWED) }
                 }
-                _ => Lies::Own(taking.take_hand().0),
+                _ => Where::Own(taking.take_hand().0),
             })
         })?;
         // The handle is borrowed for as long as the record is, so nobody receives meanwhile; and if
@@ -78,7 +78,7 @@ impl<T> Receiver<T> {
 }
 
 /// Where a borrowed message lies.
-enum Lies<'p> {
+enum Where<'p> {
     /// In the ring, as one record.
     Ring { record: Record<'p>, _place: Place<'p> },
     /// In this process's own memory.
@@ -88,7 +88,7 @@ enum Lies<'p> {
 /// The next message of a pipe, in place; from [`Receiver::borrow`]. Taken when this is dropped.
 pub struct Borrowed<'p, T> {
     receiver: &'p Receiver<T>,
-    place: Lies<'p>,
+    place: Where<'p>,
 }
 
 impl<T> Borrowed<'_, T> {
@@ -96,8 +96,8 @@ impl<T> Borrowed<'_, T> {
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.place {
-            Lies::Ring { record, .. } => record.bytes(),
-            Lies::Own(bytes) => bytes.len(),
+            Where::Ring { record, .. } => record.bytes(),
+            Where::Own(bytes) => bytes.len(),
         }
     }
 
@@ -114,8 +114,8 @@ impl<T> Borrowed<'_, T> {
     /// If there are not so many.
     pub fn read_at(&self, offset: usize, out: &mut [u8]) {
         match &self.place {
-            Lies::Ring { record, .. } => copy_part(record, offset, out),
-            Lies::Own(bytes) => out.copy_from_slice(&bytes[offset..][..out.len()]),
+            Where::Ring { record, .. } => copy_part(record, offset, out),
+            Where::Own(bytes) => out.copy_from_slice(&bytes[offset..][..out.len()]),
         }
     }
 
@@ -124,8 +124,8 @@ impl<T> Borrowed<'_, T> {
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
         match &self.place {
-            Lies::Ring { record, .. } => record.payload().cast(),
-            Lies::Own(bytes) => NonNull::from(bytes.as_slice()).cast(),
+            Where::Ring { record, .. } => record.payload().cast(),
+            Where::Own(bytes) => NonNull::from(bytes.as_slice()).cast(),
         }
     }
 
@@ -145,8 +145,8 @@ impl<T> Borrowed<'_, T> {
 impl<T> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
         match &mut self.place {
-            Lies::Own(bytes) => drop(Scratch(std::mem::take(bytes))),
-            Lies::Ring { record, .. } => {
+            Where::Own(bytes) => drop(Scratch(std::mem::take(bytes))),
+            Where::Ring { record, .. } => {
                 let receiver = self.receiver;
                 let inlet = receiver.inlet();
                 // In a forked child the turn may be another thread's, of the parent, for ever.
