@@ -16,6 +16,7 @@
 //! | *enter / revoke*, either barrier        | turns_exclude_each_other                         |
 //! | *leave*, release; acquire               | turns_exclude_each_other                         |
 //! | one `busy` for all reigns               | turns_exclude_each_other                         |
+//! | `take` from any move                    | an_old_message_and_its_sender_do_nothing_...     |
 //!
 //! Not shown: *end*, acquire of `take`, as the look before the swap acquires too.
 #![cfg(crossproc_loom)]
