@@ -15,6 +15,7 @@
 //! | *empty*, release of ack                           | all_is_done_when_the_last_is_...          |
 //! | release of what is paid                           | what_is_owed_is_not_done                  |
 //! | `tail` is not looked at again by is_done          | all_is_done_when_the_last_is_...          |
+//! | what came back is owed in a lower entry, and acked | an_item_that_came_back_and_is_got_... |
 //! | a CLAIM is nothing that may come back             | a_closed_queue_is_not_at_its_end_...      |
 //!
 //! Not shown: the release of BACK, as that of `returns`, which follows it, covers it where a model

@@ -25,6 +25,8 @@ impl<T: Message> Queue<T> {
     /// each other at the end, as either lease might come back: acknowledge what you have before you ask
     /// for more, or ask with a timeout.
     ///
+    /// An item whose own code panics as it is read goes back, and counts as delivered.
+    ///
     /// # Examples
     ///
     /// ```
