@@ -160,6 +160,7 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get u64", "the last producer dead", || ends::finds_the_last_dead(false)),
     Entry::new("queue put u64", "the last consumer dead", || ends::finds_the_last_dead(true)),
     Entry::new("queue close_now", "three items", ends::close_now),
+    Entry::new("queue put_over u64", "room", over::room::<u64>),
     Entry::new("queue put_over u64", "full", over::full::<u64>),
     Entry::new("queue put_over 128 B", "full", over::full::<Bytes>),
     Entry::new("queue put_over String", "full, in blocks", over::full::<Long>),

@@ -56,7 +56,21 @@ pub(super) fn full<T: Item>() -> Result<Scenario, String> {
     ))
 }
 
-/// The same after one has died of it.
+/// The victim puts where there is room, and so takes nothing out.
+pub(super) fn room<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::new(2, 1, &ITEMS[..1])?;
+    let victim = putter(&stage, VICTIM);
+    let check = move |_: &Witness| -> Finding {
+        match stage.drain()?[..] {
+            [1] => Ok("unchanged"),
+            [1, VICTIM] => Ok("put"),
+            ref found => Err(format!("the items are {found:?}")),
+        }
+    };
+    Ok(Scenario::in_memory(memory, &["unchanged", "put"], victim, check))
+}
+
+/// As [`full`] after one has died of it.
 pub(super) fn full_after_death<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(2, 1, &ITEMS)?;
     let (earlier, victim) = (putter(&stage, EARLIER), putter(&stage, VICTIM));
