@@ -4,7 +4,7 @@
 //! cargo run --release -p tests --bin sweep            # everything, some minutes
 //! cargo run --release -p tests --bin sweep -- --quick --only lock --form stop
 //! ```
-//! The work is shared out among processes of this program, one for each processor.
+//! The work is shared out among processes of this program, two for each processor.
 //!
 //! Exit status: 0 all green, 1 something is wrong, 2 usage or a machine that cannot be swept on.
 
@@ -35,7 +35,7 @@ struct Options {
     /// Only this form; may be given several times. Without it, all.
     #[arg(long, value_enum)]
     form: Vec<Choice>,
-    /// How many processes share the work; one for each processor if not given.
+    /// How many processes share the work; two for each processor if not given.
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// A JSON list of rows instead of a line each.

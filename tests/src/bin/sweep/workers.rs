@@ -27,7 +27,8 @@ pub(crate) fn share_out(
 ) -> io::Result<()> {
     let workers = match workers {
         Some(workers) => workers,
-        None => thread::available_parallelism()?.get(),
+        // Half of the time of a sweep is somebody's sleep.
+        None => 2 * thread::available_parallelism()?.get(),
     };
     let undone = Mutex::new(jobs.iter().enumerate());
     let next = || undone.lock().unwrap_or_else(PoisonError::into_inner).next();
