@@ -65,6 +65,8 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get + task_done u64", "waiter asleep in join", || in_join::<u64>(get_done)),
     Entry::new("queue get + task_done u64", "two items", || got_done::<u64>(&[1, 2])),
     Entry::new("queue get + task_done String", "in a block", || got_done::<Long>(&[1, 2])),
+    Entry::new("queue get + task_done u64", "given back, one entry", back_done::<u64>),
+    Entry::new("queue get + task_done String", "in a block, given back", back_done::<Long>),
 ];
 
 impl<T: Item> Stage<T> {
@@ -439,7 +441,17 @@ fn in_join<T: Item>(act: fn(&Queue<T>) -> u64) -> Result<Scenario, String> {
 
 /// The victim gets an item and says that it is done, in a queue that counts.
 fn got_done<T: Item>(items: &[u64]) -> Result<Scenario, String> {
-    let (stage, memory) = Stage::<T>::with_leases(3, 2, items)?;
+    done(Stage::<T>::with_leases(3, 2, items)?)
+}
+
+/// The item lies in the only entry: it is owed there, as there is no other.
+fn back_done<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::with_leases(3, 1, &[1, 2])?;
+    stage.queue.try_lease().map_err(text)?.nack();
+    done((stage, memory))
+}
+
+fn done<T: Item>((stage, memory): (Stage<T>, super::Memory)) -> Result<Scenario, String> {
     let victim = stage.leaser(get_done);
     let check = move |_: &_| -> Finding {
         let numbers: Vec<u64> = stage.harvest()?.into_iter().map(|(number, _)| number).collect();
