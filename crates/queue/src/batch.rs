@@ -256,13 +256,9 @@ impl<T: Message> Queue<T> {
         let mut buffer = [0; RUN_WORDS];
         let payloads = &mut buffer[..most * words];
         let count = u32::try_from(most).unwrap_or(1);
-        let taken = self.receive(patience, |me| -> Result<u32, NoItem> {
-            // The first lease may have been made while this one slept.
-            if self.ring.is_leased() {
-                return Ok(0);
-            }
-            let taken = self.ring.take_run(payloads, words, count);
-            let taken = taken.map_err(|none| self.beside_leases(me, none))?;
+        // None where the first lease was made while this one slept.
+        let taken = self.receive(patience, |_| -> Result<u32, NoItem> {
+            let taken = self.ring.take_run(payloads, words, count)?;
             self.ring.header().space().notify_many(taken);
             Ok(taken)
         })?;

@@ -134,13 +134,30 @@ impl<T: Message> Queue<T> {
     #[cold]
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
+        let patience = patience.until();
         let mut words = Words::empty(self.plan.bytes);
-        if self.ring.is_leased() {
-            self.look_sometimes();
-            if self.ring.take_words_beside(words.as_mut_slice()) {
-                self.ring.header().space().notify_one();
-                return words.decode().map_err(TryGetError::Malformed);
-            }
+        let taken = self.receive(patience, |_| {
+            let taken = self.ring.take_words_unless_leased(words.as_mut_slice())?;
+            self.ring.header().space().notify_one();
+            Ok(taken)
+        })?;
+        if taken {
+            words.decode().map_err(TryGetError::Malformed)
+        } else {
+            self.get_small_beside(patience)
+        }
+    }
+
+    /// Where there were leases ever; apart, since whoever spins in [`get_small`](Self::get_small)
+    /// notices an item the later the more there is to look at.
+    #[cold]
+    #[inline(never)]
+    fn get_small_beside(&self, patience: Patience) -> Result<T, TryGetError> {
+        let mut words = Words::empty(self.plan.bytes);
+        self.look_sometimes();
+        if self.ring.take_words_beside(words.as_mut_slice()) {
+            self.ring.header().space().notify_one();
+            return words.decode().map_err(TryGetError::Malformed);
         }
         let mut take = |_| {
             self.ring.take_words(words.as_mut_slice())?;

@@ -162,20 +162,29 @@ fn whoever_drains_ends_where_nothing_is_ready() {
     assert_eq!(queue.drain().count(), 0);
 }
 
-#[test]
-fn who_slept_for_a_run_before_the_first_lease_gets_what_comes_back() {
+/// Whether who waits sleeps by now or comes later: the item is on lease, then it is back.
+fn gets_what_comes_back(get: impl Fn(&Queue<u32>) -> Vec<u32> + Sync) {
     let queue = Queue::<u32>::bounded(4).unwrap();
     thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            let mut got = Vec::new();
-            queue.get_many(&mut got, 9).map(|_| got)
-        });
-        // Whether it sleeps by now or comes later: the item is on lease, then it is back.
+        let waiter = scope.spawn(|| get(&queue));
         queue.put(7).unwrap();
-        // Or the run was faster.
+        // Or the waiter was faster.
         if let Ok(lease) = queue.try_lease() {
             lease.nack();
         }
-        assert_eq!(run.join().unwrap().unwrap(), [7]);
+        assert_eq!(waiter.join().unwrap(), [7]);
     });
+}
+
+#[test]
+fn who_slept_before_the_first_lease_gets_what_comes_back() {
+    for _ in 0..100 {
+        gets_what_comes_back(|queue| vec![queue.get().unwrap()]);
+        gets_what_comes_back(|queue| vec![queue.get_timeout(Duration::from_secs(60)).unwrap()]);
+        gets_what_comes_back(|queue| {
+            let mut got = Vec::new();
+            queue.get_many(&mut got, 9).unwrap();
+            got
+        });
+    }
 }

@@ -140,7 +140,8 @@ impl Ring {
     }
 
     /// Takes up to `count` items of `words` each into `out`, as many as are ready at the read end,
-    /// at least one; tells how many. The caller wakes as many producers.
+    /// at least one; tells how many. The caller wakes as many producers. None if a lease was ever
+    /// made: then there is more to look at than the ring.
     ///
     /// # Errors
     ///
@@ -156,7 +157,13 @@ impl Ring {
             return Ok(0);
         }
         for _ in 0..self.rounds() {
-            let Some((start, _)) = self.full_at_head()? else { continue };
+            let start = self.load_head();
+            if start.is_leased() {
+                return Ok(0);
+            }
+            if self.full_at(start)?.is_none() {
+                continue;
+            }
             let (mut at, mut taken) = (start, 0);
             let mut rooms = out.chunks_exact_mut(words.max(1));
             while taken < count.min(self.capacity) {

@@ -57,6 +57,32 @@ impl Ring {
         Err(NoItem::Corrupt)
     }
 
+    /// As [`take_words`](Self::take_words) where no lease was ever made: false says that one was, and
+    /// that there is more to look at than the ring. One load of `head` answers both.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_words`](Self::take_words).
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    pub fn take_words_unless_leased(&self, out: &mut [u64]) -> Result<bool, NoItem> {
+        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        for _ in 0..self.rounds() {
+            let at = self.load_head();
+            if at.is_leased() {
+                return Ok(false);
+            }
+            if let Some(slot) = self.full_at(at)? {
+                if self.take_at(at, slot, out) {
+                    return Ok(true);
+                }
+            }
+        }
+        Err(NoItem::Corrupt)
+    }
+
     /// Takes the item at the read end into `out` if nothing stands in the way, leases that were made
     /// included; `false` says nothing about why, [`Ring::take_words`] does.
     ///
@@ -139,11 +165,17 @@ impl Ring {
     #[inline]
     pub(super) fn full_at_head(&self) -> Result<Option<(Position, &AtomicU64)>, NoItem> {
         let at = self.load_head();
+        Ok(self.full_at(at)?.map(|slot| (at, slot)))
+    }
+
+    /// The same at `at`, which `head` was.
+    #[inline]
+    pub(super) fn full_at(&self, at: Position) -> Result<Option<&AtomicU64>, NoItem> {
         let slot = self.slot(at).ok_or(NoItem::Corrupt)?;
         // ORDERING: acquire side of *publish*; and the second look at `head` is not an earlier one.
         let word = Word::from_bits(slot.load(Acquire));
         if word == Word::full(at.lap()) {
-            return Ok(Some((at, slot)));
+            return Ok(Some(slot));
         }
         self.not_full_at_head(at, slot, word).map_or(Ok(None), Err)
     }
