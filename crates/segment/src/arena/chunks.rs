@@ -67,28 +67,51 @@ impl Arena {
         who: &Who<'_>,
         magazines: &mut Magazines,
     ) -> Option<Block> {
-        let chunks = self.geometry.chunks();
-        // Members begin in different places, so that they seldom meet.
-        let start = magazines.chunk_of(class).unwrap_or(who.me.get().wrapping_mul(7919)) % chunks;
-        for index in (start..chunks).chain(0..start) {
-            let word = Word::from_bits(self.chunk(index).load(Relaxed));
-            let ours = word.state() == chunk::CLASS && word.class() == class;
-            let hint = self.hint(index);
-            if !ours || (search == Search::Hinted && hint.load(Relaxed) == 0) {
-                continue;
-            }
-            // Cleared before the look, so that whoever frees after it sets it again; and set while
-            // anything is free, so that no hint dies with a process or a magazine.
-            hint.store(0, Relaxed);
-            if self.stock(index, class, who, magazines) {
-                hint.store(1, Relaxed);
-            }
-            if let Some(block) = self.pop(class, who, magazines) {
-                magazines.found_in(class, index);
+        let mut turn = 0;
+        while let Some(index) = magazines.haunt(class, turn) {
+            turn += 1;
+            if let Some(block) = self.refill_from(index, class, search, who, magazines) {
                 return Some(block);
             }
         }
-        None
+        let chunks = self.geometry.chunks();
+        // Members begin in different places, so that they seldom meet.
+        let start = magazines.chunk_of(class).unwrap_or(who.me.get().wrapping_mul(7919)) % chunks;
+        let mut from = |index| self.refill_from(index, class, search, who, magazines);
+        if self.geometry.run(class) == 1 {
+            (start..chunks).chain(0..start).find_map(&mut from)
+        } else {
+            // As runs are given: downwards, so that the one given next is met next.
+            (0..start).rev().chain((start..chunks).rev()).find_map(&mut from)
+        }
+    }
+
+    fn refill_from(
+        &self,
+        index: u32,
+        class: u32,
+        search: Search,
+        who: &Who<'_>,
+        magazines: &mut Magazines,
+    ) -> Option<Block> {
+        if index >= self.geometry.chunks() {
+            return None; // a magazine of another arena
+        }
+        let word = Word::from_bits(self.chunk(index).load(Relaxed));
+        let ours = word.state() == chunk::CLASS && word.class() == class;
+        let hint = self.hint(index);
+        if !ours || (search == Search::Hinted && hint.load(Relaxed) == 0) {
+            return None;
+        }
+        // Cleared before the look, so that whoever frees after it sets it again; and set while
+        // anything is free, so that no hint dies with a process or a magazine.
+        hint.store(0, Relaxed);
+        if self.stock(index, class, who, magazines) {
+            hint.store(1, Relaxed);
+        }
+        let block = self.pop(class, who, magazines)?;
+        magazines.found_in(class, index);
+        Some(block)
     }
 
     /// Puts a chunk's free blocks into the magazine; tells whether there are any.
