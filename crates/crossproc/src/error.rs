@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::{
-    GetError, JoinError, LockError, LockFailure, PutError, RecvError, SendError, TryGetError,
-    TryLockError, TryPutError, TryRecvError, TrySendError,
+    GetError, JoinError, LockError, LockFailure, PutError, PutOverError, RecvError, SendError,
+    TryGetError, TryLockError, TryPutError, TryRecvError, TrySendError,
 };
 
 /// Whatever crossproc can answer with: every error of its operations converts with `?`.
@@ -85,6 +85,12 @@ impl<T> From<PutError<T>> for Error {
 impl<T> From<TryPutError<T>> for Error {
     fn from(error: TryPutError<T>) -> Self {
         Self::Put(error.without_item())
+    }
+}
+
+impl<T> From<PutOverError<T>> for Error {
+    fn from(error: PutOverError<T>) -> Self {
+        Self::Put(error.error.without_item())
     }
 }
 

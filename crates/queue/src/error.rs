@@ -136,6 +136,16 @@ pub struct PutManyError {
     pub error: TryPutError<()>,
 }
 
+/// Why [`Queue::put_over`](crate::Queue::put_over) did not put the item, which comes back, as do the
+/// items that had been taken out for it by then.
+pub struct PutOverError<T> {
+    /// What was taken out of the queue to no avail, oldest first: mostly nothing. They are the
+    /// caller's now, and the queue's no longer.
+    pub displaced: Vec<T>,
+    /// Why the item was not put, with the item.
+    pub error: TryPutError<T>,
+}
+
 impl<T> PutError<T> {
     /// The item that was not put.
     pub fn into_item(self) -> T {
@@ -179,6 +189,13 @@ impl<T> TryPutError<T> {
     #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
+    }
+}
+
+/// Without what was displaced, which is dropped.
+impl<T> From<PutOverError<T>> for TryPutError<T> {
+    fn from(error: PutOverError<T>) -> Self {
+        error.error
     }
 }
 
@@ -318,6 +335,27 @@ impl<T> fmt::Debug for PutError<T> {
 impl<T> fmt::Debug for TryPutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TryPutError({})", self.sentence())
+    }
+}
+
+impl<T> fmt::Display for PutOverError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.displaced.len() {
+            0 => self.error.fmt(f),
+            taken => write!(f, "{} ({taken} items were taken out for it)", self.error),
+        }
+    }
+}
+
+impl<T> fmt::Debug for PutOverError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PutOverError({self})")
+    }
+}
+
+impl<T> StdError for PutOverError<T> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
     }
 }
 

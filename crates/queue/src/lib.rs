@@ -58,7 +58,9 @@ pub use close::Cause;
 #[cfg(not(crossproc_loom))]
 pub use consumer::{Consumer, IntoIter};
 #[cfg(not(crossproc_loom))]
-pub use error::{Error, GetError, PutError, PutManyError, Result, TryGetError, TryPutError};
+pub use error::{
+    Error, GetError, PutError, PutManyError, PutOverError, Result, TryGetError, TryPutError,
+};
 #[cfg(not(crossproc_loom))]
 pub use iter::Iter;
 #[cfg(not(crossproc_loom))]

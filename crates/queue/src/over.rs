@@ -5,7 +5,7 @@ use std::hint;
 use crossproc_message::Message;
 use crossproc_segment::MemberId;
 
-use crate::error::{Refusal, TryGetError, TryPutError};
+use crate::error::{PutOverError, Refusal, TryGetError};
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
 use crate::words::Words;
@@ -39,16 +39,19 @@ impl<T: Message> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`TryPutError`], which gives the item back. [`Full`](TryPutError::Full) only if the oldest item
-    /// is just being put or taken by a process that is stopped, or slow. [`OutOfMemory`], though the
-    /// old items would have made room: they are not touched before the message has its block.
+    /// [`PutOverError`], which gives back the item and whatever was taken out for it in vain.
+    /// [`Full`](crate::TryPutError::Full) if the oldest item is just being put or taken by a process that is
+    /// stopped, or slow, or if others kept taking the place that was made. [`Closed`] also if that
+    /// happened meanwhile. [`OutOfMemory`], though the old items would have made room: they are not
+    /// touched before the message has its block.
     ///
-    /// [`OutOfMemory`]: TryPutError::OutOfMemory
-    pub fn put_over(&self, item: T) -> Result<Vec<T>, TryPutError<T>> {
-        let mut out = Vec::new();
-        match self.put_displacing(&item, |oldest| out.extend(oldest)) {
-            Ok(()) => Ok(out),
-            Err(refusal) => Err(refusal.of_try_put(item)),
+    /// [`Closed`]: crate::TryPutError::Closed
+    /// [`OutOfMemory`]: crate::TryPutError::OutOfMemory
+    pub fn put_over(&self, item: T) -> Result<Vec<T>, PutOverError<T>> {
+        let mut displaced = Vec::new();
+        match self.put_displacing(&item, |oldest| displaced.extend(oldest)) {
+            Ok(()) => Ok(displaced),
+            Err(refusal) => Err(PutOverError { displaced, error: refusal.of_try_put(item) }),
         }
     }
 

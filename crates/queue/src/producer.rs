@@ -9,7 +9,7 @@ use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::counted::Counted;
-use crate::error::{PutError, PutManyError, Result, TryPutError};
+use crate::error::{PutError, PutManyError, PutOverError, Result, TryPutError};
 use crate::queue::Queue;
 use crate::raw::Side;
 use crate::waitable::Space;
@@ -197,7 +197,7 @@ impl<T: Message> Producer<T> {
     /// # Errors
     ///
     /// As [`Queue::put_over`] and [`put`](Self::put).
-    pub fn put_over(&self, item: T) -> Result<Vec<T>, TryPutError<T>> {
+    pub fn put_over(&self, item: T) -> Result<Vec<T>, PutOverError<T>> {
         self.queue().put_over(item)
     }
 }

@@ -68,7 +68,7 @@ fn a_closed_ring_refuses_and_keeps_what_it_has() {
     ring.put(2).unwrap();
     ring.close();
     assert!(matches!(ring.put(3), Err(PutError::Closed(3))));
-    assert!(matches!(ring.put_over(4), Err(TryPutError::Closed(4))));
+    assert!(matches!(ring.put_over(4).unwrap_err().error, TryPutError::Closed(4)));
     assert_eq!((ring.get().unwrap(), ring.get().unwrap()), (1, 2));
     assert_eq!(ring.overwritten(), 0);
 }
@@ -80,7 +80,9 @@ fn what_cannot_be_put_displaces_nothing() {
     ring.put("first".to_owned()).unwrap();
     assert!(matches!(ring.put("x".repeat(100)), Err(PutError::TooLarge { .. })));
     assert!(matches!(ring.try_put("x".repeat(100)), Err(TryPutError::TooLarge { .. })));
-    assert!(matches!(ring.put_over("x".repeat(100)), Err(TryPutError::TooLarge { .. })));
+    let error = ring.put_over("x".repeat(100)).unwrap_err();
+    assert!(matches!(error.error, TryPutError::TooLarge { .. }));
+    assert!(error.displaced.is_empty());
     assert_eq!(ring.get().unwrap(), "first");
 }
 
@@ -95,6 +97,21 @@ fn a_ring_is_one_for_each_of_its_handles() {
     assert_eq!((made.get().unwrap(), made.overwritten()), (3, 2));
 }
 
+/// Full is said where another thread stands still in the middle of a put, and where others take each
+/// place that was made.
+fn put_at_last(queue: &Queue<u64>, item: u64, displaced: &mut Vec<u64>) {
+    loop {
+        match queue.put_over(item) {
+            Ok(out) => return displaced.extend(out),
+            Err(refused) => {
+                assert!(refused.error.is_full(), "{refused}");
+                displaced.extend(refused.displaced);
+                thread::yield_now();
+            }
+        }
+    }
+}
+
 #[test]
 fn each_item_is_displaced_or_got_once_and_in_order() {
     let queue = Queue::<u64>::bounded(4).unwrap();
@@ -102,15 +119,12 @@ fn each_item_is_displaced_or_got_once_and_in_order() {
         let mut parts: Vec<_> = (0..3_u64)
             .map(|from| {
                 let queue = &queue;
-                scope.spawn(move || -> Vec<u64> {
-                    // Full is said where another thread stands still in the middle of a put.
-                    let put = |number| loop {
-                        match queue.put_over(from << 32 | number) {
-                            Err(error) if error.is_full() => thread::yield_now(),
-                            answer => break answer.unwrap(),
-                        }
-                    };
-                    (0..3000).flat_map(put).collect()
+                scope.spawn(move || {
+                    let mut displaced = Vec::new();
+                    for number in 0..3000 {
+                        put_at_last(queue, from << 32 | number, &mut displaced);
+                    }
+                    displaced
                 })
             })
             .collect();

@@ -139,7 +139,7 @@ impl<T: Item> Filled<T> {
         let items: Vec<T> = (0..5).map(T::of).collect();
         hand.timed("try_put_many", || queue.try_put_many(&items));
         hand.timed("put_many_timeout, full", || queue.put_many_timeout(&items, hand.patience()));
-        hand.timed("put_over", || queue.put_over(T::of(3)));
+        hand.timed("put_over", || queue.put_over(T::of(3)).map_err(|refused| refused.error));
         hand.point();
         hand.timed("get_many_timeout", || {
             queue.get_many_timeout(&mut Vec::new(), 2, hand.patience())
