@@ -13,6 +13,10 @@ pub mod front;
 mod message;
 mod plain;
 pub mod pod;
+#[doc(hidden)]
+pub mod scratch;
+#[doc(hidden)]
+pub mod words;
 
 pub use codec::fixed_size;
 pub use crossproc_message_derive::Pod;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use crossproc_message::scratch::Scratch;
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::copy_part;
@@ -13,7 +14,6 @@ use crate::hand::Next;
 use crate::patience::Patience;
 use crate::raw::Record;
 use crate::recv::{Receiver, nothing};
-use crate::scratch::Scratch;
 
 impl<T> Receiver<T> {
     /// The next message, to be read in place; it is taken when what this gives is dropped. Blocks

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crossproc_message::scratch::Scratch;
+
 use crate::bytes::copy_out;
 use crate::raw::{Consumer, NoRecord, Record, View};
-use crate::scratch::Scratch;
 
 /// Bytes that a claimed length may reserve; beyond that, memory grows with what arrives.
 const RESERVE: u64 = 4 << 20;

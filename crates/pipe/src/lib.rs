@@ -29,8 +29,6 @@ mod recv;
 #[cfg(not(crossproc_loom))]
 mod reserve;
 #[cfg(not(crossproc_loom))]
-mod scratch;
-#[cfg(not(crossproc_loom))]
 mod send;
 #[cfg(not(crossproc_loom))]
 mod ticket;
@@ -38,8 +36,6 @@ mod ticket;
 mod turn;
 #[cfg(not(crossproc_loom))]
 mod waitable;
-#[cfg(not(crossproc_loom))]
-mod words;
 
 #[cfg(not(crossproc_loom))]
 pub use borrow::Borrowed;

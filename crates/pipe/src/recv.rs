@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crossproc_message::scratch::Scratch;
+use crossproc_message::words::{Words, small};
 use crossproc_message::{Message, decode};
 use crossproc_segment::Segment;
 use crossproc_segment::wait::{Look, block_on};
@@ -18,8 +20,6 @@ use crate::hand::{Next, Taking};
 use crate::iter::Iter;
 use crate::patience::{Patience, now_and_then};
 use crate::raw::NoRecord;
-use crate::scratch::Scratch;
-use crate::words::{Words, small};
 
 /// The end of a pipe that receives items of type `T`; from [`Pipe::one_way`](crate::Pipe::one_way),
 /// or half of a [`PipeEnd`](crate::PipeEnd).

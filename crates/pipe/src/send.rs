@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossproc_message::scratch::Scratch;
+use crossproc_message::words::{Words, small};
 use crossproc_message::{Message, encode};
 use crossproc_segment::Segment;
 use crossproc_segment::wait::{Look, block_on};
@@ -15,8 +17,6 @@ use crate::end::{End, Outlet, Peer, RESERVED};
 use crate::error::{SendError, TrySendError};
 use crate::patience::{Patience, now_and_then};
 use crate::raw::{Claim, Producer, Refused, View, Word};
-use crate::scratch::Scratch;
-use crate::words::{Words, small};
 
 /// The end of a pipe that sends items of type `T`; from [`Pipe::one_way`](crate::Pipe::one_way), or
 /// half of a [`PipeEnd`](crate::PipeEnd).

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crossproc_message::Message;
+use crossproc_message::words::small;
 use crossproc_segment::wait::{Look, Source, Waitable};
 
 use crate::end::End;
@@ -11,7 +12,6 @@ use crate::pair::PipeEnd;
 use crate::raw::Refused;
 use crate::recv::Receiver;
 use crate::send::Sender;
-use crate::words::small;
 
 /// Ready when [`recv`](Receiver::recv) would not block: a whole message is there, or none can come
 /// any more. A message and a `close` wake the waiter, a death within 0.1 s.

@@ -5,14 +5,13 @@ use std::slice;
 use std::time::Duration;
 
 use crossproc_message::Message;
+use crossproc_message::words::{Words, small, words_of};
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, PutManyError, Refusal, TryGetError};
-use crate::plan::{small, words_of};
 use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::NoItem;
-use crate::words::Words;
 
 /// Items claimed at once, at most: so many stay with a producer that is stopped in the middle.
 const RUN: usize = 64;

@@ -5,13 +5,13 @@
 
 use std::ptr::{self, NonNull};
 
+use crossproc_message::scratch::Scratch;
 use crossproc_message::{EncodeError, Message, decode, encode};
 use crossproc_segment::MemberId;
 
 use crate::error::{Refusal, TryGetError};
 use crate::queue::Queue;
 use crate::raw::{Hold, NoItem};
-use crate::scratch::Scratch;
 
 /// Copies `bytes` to `to`.
 ///

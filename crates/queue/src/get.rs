@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use crossproc_message::Message;
+use crossproc_message::words::{Words, small};
 use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, block_on};
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, TryGetError};
 use crate::iter::Iter;
-use crate::plan::small;
 use crate::put::{Patience, now_and_then};
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
-use crate::words::Words;
 
 impl<T: Message> Queue<T> {
     /// Takes the first item. Blocks while the queue is empty.

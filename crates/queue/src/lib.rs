@@ -47,11 +47,7 @@ mod put;
 #[cfg(not(crossproc_loom))]
 mod queue;
 #[cfg(not(crossproc_loom))]
-mod scratch;
-#[cfg(not(crossproc_loom))]
 mod waitable;
-#[cfg(not(crossproc_loom))]
-mod words;
 
 #[cfg(not(crossproc_loom))]
 pub use close::Cause;

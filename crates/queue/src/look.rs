@@ -3,12 +3,11 @@
 use std::iter::FusedIterator;
 
 use crossproc_message::Message;
+use crossproc_message::words::{Words, small};
 
 use crate::error::TryGetError;
-use crate::plan::small;
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
-use crate::words::Words;
 
 /// The items that are ready; from [`Queue::drain`].
 #[derive(Debug)]

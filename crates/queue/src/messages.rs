@@ -34,6 +34,7 @@
 use std::mem;
 use std::ptr::NonNull;
 
+use crossproc_message::scratch::Scratch;
 use crossproc_message::{DecodeError, Message, decode, encode};
 use crossproc_segment::transit::{self, Arrivals, Loan};
 use crossproc_segment::{self as segment, Block, MemberId};
@@ -44,7 +45,6 @@ use crate::bytes::{copy_in, copy_out};
 use crate::error::{Refusal, TryGetError};
 use crate::queue::Queue;
 use crate::raw::{Claim, Hold, NoItem, State};
-use crate::scratch::Scratch;
 
 /// How often a place may change under its claimer, by those who clean it, before it is called
 /// corrupt.

@@ -3,12 +3,12 @@
 use std::hint;
 
 use crossproc_message::Message;
+use crossproc_message::words::Words;
 use crossproc_segment::MemberId;
 
 use crate::error::{PutOverError, Refusal, TryGetError};
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
-use crate::words::Words;
 
 /// After so many attempts at a full queue whose oldest item cannot be taken out it stays full. An
 /// operation that is under way there is over sooner, unless its process does not run.

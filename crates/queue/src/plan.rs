@@ -1,16 +1,11 @@
 //! How items of a type lie in the slots.
 
+use crossproc_message::words::{small, words_of};
 use crossproc_message::{Message, fixed_size};
 
 use crate::error::{Error, Result};
 use crate::raw::{Form, Geometry, MAX_CAPACITY, size_for};
 
-/// Up to here, words copied one by one beat a claim and a memcpy.
-pub(crate) const SMALL_BYTES: usize = 64;
-/// [`SMALL_BYTES`] in words.
-pub(crate) const SMALL_WORDS: usize = SMALL_BYTES / WORD_BYTES;
-/// Bytes of a word.
-pub(crate) const WORD_BYTES: usize = size_of::<u64>();
 /// Words before the inline bytes of a message: the slot's own, the place, the meta word.
 pub(crate) const MESSAGE_WORDS: usize = 3;
 
@@ -18,23 +13,6 @@ pub(crate) const MESSAGE_WORDS: usize = 3;
 const INLINE_BYTES: usize = 104;
 /// Larger slots begin on a cache line of their own.
 const LINE_WORDS: u64 = 8;
-/// Above this size of the type it is not worth asking on each operation.
-const ASK_BYTES: usize = 256;
-
-/// Bytes of every item of this type, if they are few. Folds to a constant.
-#[inline(always)]
-pub(crate) fn small<T: Message>() -> Option<usize> {
-    if size_of::<T>() > ASK_BYTES {
-        return None;
-    }
-    fixed_size::<T>().filter(|&bytes| bytes <= SMALL_BYTES)
-}
-
-/// Words in which so many bytes lie.
-#[inline(always)]
-pub(crate) fn words_of(bytes: usize) -> usize {
-    bytes.div_ceil(WORD_BYTES)
-}
 
 /// How items of a type lie in the slots.
 #[derive(Clone, Copy, Debug)]

@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crossproc_message::Message;
+use crossproc_message::words::{Words, small};
 use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, block_on};
 use crossproc_sys::clock::{Deadline, now_ns};
 
 use crate::error::{PutError, Refusal, TryPutError};
-use crate::plan::small;
 use crate::queue::Queue;
 use crate::raw::{Form, Refused};
-use crate::words::Words;
 
 /// How long an operation may wait.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crossproc_message::Message;
+use crossproc_message::words::WORD_BYTES;
 use crossproc_segment::wait::Spin;
 use crossproc_segment::{MemberId, Object, Segment, Shape};
 use serde::de::Error as _;
@@ -283,7 +284,7 @@ impl<T> Queue<T> {
     /// Bytes that a message may have in its slot.
     pub(crate) fn inline_bytes(&self) -> usize {
         debug_assert_eq!(self.plan.form, Form::Messages);
-        (self.ring.payload_words() + 1 - crate::plan::MESSAGE_WORDS) * crate::plan::WORD_BYTES
+        (self.ring.payload_words() + 1 - crate::plan::MESSAGE_WORDS) * WORD_BYTES
     }
 }
 

@@ -28,7 +28,7 @@
 
 mod atomic;
 pub mod member;
-#[cfg(crossproc_loom_deep)]
+#[cfg(crossproc_loom)]
 #[doc(hidden)]
 pub mod model;
 pub mod wait;

@@ -10,8 +10,9 @@
 //! two of them conflict. It is Relaxed and orders nothing. Relaxed loads and stores do without: they
 //! are of payloads, or a glance before one that touches.
 //!
-//! That makes models some ten times as long. So the usual run (`--cfg crossproc_loom`) does without,
-//! and `--cfg crossproc_loom_deep` beside it is for whoever has changed a protocol.
+//! That makes models some ten times as long. The rings of queues and pipes are always checked so. For
+//! locks and members the usual run (`--cfg crossproc_loom`) does without, and `--cfg
+//! crossproc_loom_deep` beside it is for whoever has changed a protocol.
 
 use loom::sync::atomic::Ordering::{self, Relaxed};
 

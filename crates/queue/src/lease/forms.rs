@@ -3,6 +3,8 @@
 use std::mem;
 use std::ptr::NonNull;
 
+use crossproc_message::scratch::Scratch;
+use crossproc_message::words::{Words, small};
 use crossproc_message::{DecodeError, Message, decode};
 use crossproc_segment::MemberId;
 
@@ -11,11 +13,8 @@ use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Acquire;
 use crate::bytes::{copy_in, copy_out};
 use crate::error::TryGetError;
-use crate::plan::small;
 use crate::queue::Queue;
 use crate::raw::{Form, Kept, NoItem, Ring};
-use crate::scratch::Scratch;
-use crate::words::Words;
 
 type Leased<'q, T> = Result<Lease<'q, T>, TryGetError>;
 

@@ -1,4 +1,4 @@
-//! A buffer of the thread's own, for messages on their way in and out.
+//! A buffer of the thread's own, for messages on their way in and out. For the crates of crossproc.
 
 use std::cell::Cell;
 
@@ -12,10 +12,12 @@ thread_local! {
 /// An empty buffer, the thread's own if it is not in use further up the stack: an item may put
 /// or get other items while it is written or read.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch(pub(crate) Vec<u8>);
+pub struct Scratch(pub Vec<u8>);
 
 impl Scratch {
-    pub(crate) fn new() -> Self {
+    /// Takes the thread's buffer, until it is dropped.
+    #[must_use]
+    pub fn new() -> Self {
         Self(BUFFER.try_with(Cell::take).unwrap_or_default())
     }
 }

@@ -1,39 +1,54 @@
-//! Items of a small fixed size: copied as words.
+//! Items of a small fixed size, as the words that lie in shared memory. For the crates of crossproc.
 
-use crossproc_message::{DecodeError, EncodeError, Message, decode, encode_into, fixed_size};
+use crate::{DecodeError, EncodeError, Message, decode, encode_into, fixed_size};
 
-/// Up to here, words copied one by one beat a copy of bytes.
-pub(crate) const SMALL_BYTES: usize = 64;
+/// Up to here, words copied one by one beat a claim and a copy of bytes.
+const SMALL_BYTES: usize = 64;
 const SMALL_WORDS: usize = SMALL_BYTES / WORD_BYTES;
-const WORD_BYTES: usize = size_of::<u64>();
+/// Bytes of a word.
+pub const WORD_BYTES: usize = size_of::<u64>();
 /// Above this size of the type it is not worth asking on each operation.
 const ASK_BYTES: usize = 256;
 
 /// Bytes of every item of this type, if they are few. Folds to a constant.
 #[inline(always)]
-pub(crate) fn small<T: Message>() -> Option<usize> {
+#[must_use]
+pub fn small<T: Message>() -> Option<usize> {
     if size_of::<T>() > ASK_BYTES {
         return None;
     }
     fixed_size::<T>().filter(|&bytes| bytes <= SMALL_BYTES)
 }
 
-/// An item as the words of its record's payload.
+/// Words in which so many bytes lie.
+#[inline(always)]
+#[must_use]
+pub fn words_of(bytes: usize) -> usize {
+    bytes.div_ceil(WORD_BYTES)
+}
+
+/// An item as words.
 #[derive(Debug)]
-pub(crate) struct Words {
+pub struct Words {
     words: [u64; SMALL_WORDS],
     bytes: usize,
 }
 
 impl Words {
-    /// Room for an item of `bytes`, at most [`SMALL_BYTES`].
+    /// Room for an item of `bytes`, at most as many as [`small`] allows.
     #[inline(always)]
-    pub(crate) fn empty(bytes: usize) -> Self {
+    #[must_use]
+    pub fn empty(bytes: usize) -> Self {
         Self { words: [0; SMALL_WORDS], bytes: bytes.min(SMALL_BYTES) }
     }
 
+    /// The words of an item, which has `bytes` bytes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
     #[inline(always)]
-    pub(crate) fn encode<T: Message>(item: &T, bytes: usize) -> Result<Self, EncodeError> {
+    pub fn encode<T: Message>(item: &T, bytes: usize) -> Result<Self, EncodeError> {
         let mut new = Self::empty(bytes);
         let mut buffer = [0; SMALL_BYTES];
         encode_into(item, &mut buffer[..new.bytes])?;
@@ -45,8 +60,13 @@ impl Words {
         Ok(new)
     }
 
+    /// The item.
+    ///
+    /// # Errors
+    ///
+    /// The words are none of its type.
     #[inline(always)]
-    pub(crate) fn decode<T: Message>(&self) -> Result<T, DecodeError> {
+    pub fn decode<T: Message>(&self) -> Result<T, DecodeError> {
         let mut buffer = [0; SMALL_BYTES];
         for (word, bytes) in self.words.iter().zip(buffer.chunks_exact_mut(WORD_BYTES)) {
             bytes.copy_from_slice(&word.to_ne_bytes());
@@ -56,13 +76,14 @@ impl Words {
 
     /// The words in use.
     #[inline(always)]
-    pub(crate) fn as_slice(&self) -> &[u64] {
-        &self.words[..self.bytes.div_ceil(WORD_BYTES)]
+    #[must_use]
+    pub fn as_slice(&self) -> &[u64] {
+        &self.words[..words_of(self.bytes)]
     }
 
     /// The words in use, to be filled.
     #[inline(always)]
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [u64] {
-        &mut self.words[..self.bytes.div_ceil(WORD_BYTES)]
+    pub fn as_mut_slice(&mut self) -> &mut [u64] {
+        &mut self.words[..words_of(self.bytes)]
     }
 }
