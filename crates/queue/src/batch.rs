@@ -205,7 +205,7 @@ impl<T: Message> Queue<T> {
         let count = u32::try_from(count).unwrap_or(0);
         let attempt = |me| Ok(self.ring.put_run(me, payloads, words, count)?);
         let put = self.make_room(patience, attempt)?;
-        self.ring.header().items().notify_many(put);
+        self.ring.items().notify_many(put);
         Ok(put as usize)
     }
 

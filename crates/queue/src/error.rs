@@ -5,7 +5,7 @@ use std::fmt;
 
 use crossproc_message::{DecodeError, EncodeError};
 
-use crate::raw::{MAX_CAPACITY, NoItem, Refused};
+use crate::raw::{MAX_CAPACITY, MAX_LEVELS, NoItem, Refused};
 
 /// Why a queue could not be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,12 @@ pub enum Error {
     CapacityTooLarge {
         /// The capacity asked for.
         capacity: usize,
+    },
+    /// No levels, or more than a queue can have.
+    #[error("a queue with {levels} levels cannot be made; there are between 1 and {MAX_LEVELS}")]
+    Levels {
+        /// The levels asked for.
+        levels: usize,
     },
     /// More bytes than an address space has.
     #[error(

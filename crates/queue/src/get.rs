@@ -166,6 +166,23 @@ impl<T: Message> Queue<T> {
         self.receive(patience, |me| self.get_beside_leases(me, &mut take))?
     }
 
+    /// One attempt at the first item, whatever its form; what was leased is not looked at.
+    #[inline]
+    pub(crate) fn take_once(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
+        match (small::<T>(), self.plan.form) {
+            (Some(bytes), _) => {
+                let mut words = Words::empty(bytes);
+                if !self.ring.take_words_at_once(words.as_mut_slice()) {
+                    self.ring.take_words(words.as_mut_slice())?;
+                }
+                self.ring.header().space().notify_one();
+                Ok(words.decode().map_err(TryGetError::Malformed))
+            }
+            (None, Form::Messages) => self.get_message(me),
+            (None, Form::Words | Form::Bytes) => self.get_bytes(me),
+        }
+    }
+
     fn get_large(&self, patience: Patience) -> Result<T, TryGetError> {
         let take = |me| match self.plan.form {
             Form::Words | Form::Bytes => self.get_bytes(me),
@@ -221,7 +238,7 @@ impl<T: Message> Queue<T> {
         deadline: Option<Deadline>,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, NoItem> {
-        let items = self.ring.header().items();
+        let items = self.ring.items();
         let look = |look| {
             // Claims of many dead in a row are ended in one look.
             for _ in 0..=self.capacity() {

@@ -41,6 +41,8 @@ mod place_bytes;
 #[cfg(not(crossproc_loom))]
 mod plan;
 #[cfg(not(crossproc_loom))]
+mod priority;
+#[cfg(not(crossproc_loom))]
 mod producer;
 #[cfg(not(crossproc_loom))]
 mod put;
@@ -71,6 +73,8 @@ pub use options::QueueOptions;
 pub use place::{ItemRef, Reservation};
 #[cfg(not(crossproc_loom))]
 pub use place_bytes::{BytesRef, BytesReservation};
+#[cfg(not(crossproc_loom))]
+pub use priority::{PriorityIter, PriorityOptions, PriorityQueue};
 #[cfg(not(crossproc_loom))]
 pub use producer::Producer;
 #[cfg(not(crossproc_loom))]

@@ -363,7 +363,7 @@ impl<T: Message> Queue<T> {
 
     /// Frees the blocks that consumers, killed between commit and free, left in free slots.
     #[cold]
-    fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         for index in 0..self.ring.capacity() {
             let Some((_, payload)) = self.ring.slot_at(index) else { return };
             // SAFETY: the payload of a slot of messages; only its place is reached, atomically.

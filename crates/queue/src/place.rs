@@ -216,7 +216,7 @@ impl<T: Pod> Reservation<'_, T> {
         // SAFETY: taken once, since `this` is never dropped.
         let claim = unsafe { ManuallyDrop::take(&mut this.claim) };
         claim.commit().map_err(|refused| Refusal::from(refused).of_put(()))?;
-        queue.ring.header().items().notify_one();
+        queue.ring.items().notify_one();
         Ok(())
     }
 }

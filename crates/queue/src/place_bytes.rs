@@ -269,7 +269,7 @@ impl BytesReservation<'_> {
         let claim = unsafe { ManuallyDrop::take(&mut self.claim) };
         mem::forget(self);
         claim.commit().map_err(|refused| Refusal::from(refused).of_put(()))?;
-        queue.ring.header().items().notify_one();
+        queue.ring.items().notify_one();
         Ok(())
     }
 }

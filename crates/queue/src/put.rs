@@ -137,7 +137,7 @@ impl<T: Message> Queue<T> {
         if !self.ring.put_words_at_once(self.me(), words.as_slice()) {
             return self.put_small(item, patience);
         }
-        self.ring.header().items().notify_one();
+        self.ring.items().notify_one();
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl<T: Message> Queue<T> {
         attempt: impl FnMut(MemberId) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         self.make_room(patience, attempt)?;
-        self.ring.header().items().notify_one();
+        self.ring.items().notify_one();
         Ok(())
     }
 

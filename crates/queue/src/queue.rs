@@ -154,27 +154,40 @@ impl<T: Message> Queue<T> {
 
     /// Makes the handle of a queue in `object`, after checking that it is one.
     pub(crate) fn attach(object: Object) -> Result<Self> {
+        let bytes = object.body_bytes();
+        Self::attach_part(object, 0, bytes)
+    }
+
+    /// Makes the handle of the ring that lies in `bytes` of `object` from `offset` on, after checking
+    /// that it is one. Consumers of all rings of the object sleep on one word, that of the first.
+    pub(crate) fn attach_part(object: Object, offset: usize, bytes: usize) -> Result<Self> {
         let plan = Plan::of::<T>(None);
         let corrupt = || crossproc_segment::Error::Corrupt {
             what: object.name().map_or("a queue".to_owned(), |name| format!("queue {name:?}")),
             why: "its capacity and sizes do not fit its type or its memory",
         };
-        let header = object.body().cast::<Header>();
-        if object.body_bytes() < SLOTS_OFFSET {
+        let fits = offset.checked_add(bytes).is_some_and(|end| end <= object.body_bytes());
+        if !fits || bytes < SLOTS_OFFSET || offset % align_of::<Header>() != 0 {
             return Err(corrupt().into());
         }
+        let base = object.body().cast::<Header>();
+        // SAFETY: within the body, as checked.
+        let body = unsafe { object.body().add(offset) };
+        let header = body.cast::<Header>();
         // SAFETY: the body is mapped, aligned to 128, large enough, and only accessed atomically.
-        let found = unsafe { header.as_ref() }.check(plan.form, object.body_bytes());
+        let found = unsafe { header.as_ref() }.check(plan.form, bytes);
         let found = found.filter(|found| plan.accepts(found)).ok_or_else(corrupt)?;
         // SAFETY: `check` found that the slots lie in the body.
-        let slots = unsafe { object.body().add(SLOTS_OFFSET) }.cast();
+        let slots = unsafe { body.add(SLOTS_OFFSET) }.cast();
         // SAFETY: as above; the object, and with it the mapping, lives as long as this handle.
         let ring = unsafe { Ring::new(header, slots, found.capacity, found.stride) };
+        // SAFETY: the first header of the object is at the start of its body.
+        let ring = unsafe { ring.with_base(base) };
         // SAFETY: `check` found that the rows lie in the body, behind the slots.
         let ring = unsafe { ring.with_ends(found.ends) };
         let entries = found.entries_offset().ok_or_else(corrupt)?;
         // SAFETY: `check` found that the entries lie in the body.
-        let entries = unsafe { object.body().add(entries) }.cast();
+        let entries = unsafe { body.add(entries) }.cast();
         // SAFETY: as above, and that there are not too many.
         let ring = unsafe { ring.with_leases(entries, found.leases) };
         let (producers, consumers, clerk) = (Spin::new(), Spin::new(), Clerk::new());

@@ -25,7 +25,9 @@
 //! |    560 |    8 | `dropped`  | producers             | items taken out so                      |
 //! |    568 |   96 | `reserved` | nobody                | 0                                       |
 //! |    664 |  128 | `desk`     | see `lease`           | leases and joins                        |
-//! |    792 |  232 | `reserved` | nobody                | 0; levels                               |
+//! |    792 |    4 | `levels`   | the maker             | rings of a queue with levels, see `levels` |
+//! |    796 |    4 | `shut`     | close, of such a one  | 1: all its rings are closed, or to be   |
+//! |    800 |  224 | `reserved` | nobody                | 0                                       |
 //! |   1024 |      | slots      |                       | `capacity` times `stride` words         |
 //! |        |      | rows       | counted handles       | two times `ends` words, see [`Row`]     |
 //! |        |      | entries    | see `lease`           | `leases` items out of the ring          |
@@ -119,6 +121,7 @@ mod ends;
 mod entry;
 mod get;
 mod lease;
+mod levels;
 mod put;
 mod repair;
 mod word;
@@ -136,6 +139,7 @@ pub use ends::{Gate, Gone, Loan, MAX_ENDS, Place, Row, Seat, Side};
 pub use entry::{EntryWord, Holding};
 pub use get::{Hold, NoItem};
 pub use lease::{Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, Taken, entry_stride};
+pub use levels::{Levels, MAX_LEVELS};
 pub use put::{Claim, Refused};
 pub use word::{INDEX_BITS, LAP_BITS, Lap, Position, State, Word};
 
@@ -231,7 +235,9 @@ pub struct Header {
     dropped: AtomicU64,
     reserved: [AtomicU64; reserved(12)],
     desk: Desk,
-    reserved_too: [AtomicU64; reserved(29)],
+    levels: AtomicU32,
+    shut: AtomicU32,
+    reserved_too: [AtomicU64; reserved(28)],
 }
 
 #[cfg(not(crossproc_loom))]
@@ -245,7 +251,8 @@ const _: () = {
     assert!(offset_of!(Header, ends) == 536 && offset_of!(Header, gates) == 544);
     assert!(offset_of!(Header, over) == 540 && offset_of!(Header, dropped) == 560);
     assert!(offset_of!(Header, reserved) == 568 && offset_of!(Header, desk) == 664);
-    assert!(offset_of!(Header, reserved_too) == 792);
+    assert!(offset_of!(Header, levels) == 792 && offset_of!(Header, shut) == 796);
+    assert!(offset_of!(Header, reserved_too) == 800);
 };
 
 impl fmt::Debug for Header {
@@ -280,6 +287,8 @@ impl Header {
             dropped: AtomicU64::new(0),
             reserved: core::array::from_fn(|_| AtomicU64::new(0)),
             desk: Desk::new(),
+            levels: AtomicU32::new(0),
+            shut: AtomicU32::new(0),
             reserved_too: core::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -316,7 +325,7 @@ impl Header {
         (fits && self.form.load(Relaxed) == form.code()).then_some(geometry)
     }
 
-    /// What consumers sleep on.
+    /// What consumers sleep on; see also [`Ring::items`].
     #[must_use]
     #[inline]
     pub fn items(&self) -> &EventCount {
@@ -346,16 +355,29 @@ pub fn size_for(geometry: &Geometry) -> Option<usize> {
     Some(bytes).filter(|&bytes| isize::try_from(bytes).is_ok())
 }
 
+/// What a consumer finds at the read end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReadEnd {
+    /// An item, which nobody has claimed.
+    Item,
+    /// The end: the ring is closed and empty.
+    Closed,
+    /// Neither, yet.
+    Nothing,
+}
+
 /// A process's view of a queue's words: where they are mapped, and the bounds, copied once.
 ///
 /// # Invariants
 ///
-/// `header`, `capacity * stride + 2 * ends` words from `slots` on, and the `leases` entries from
+/// `header`, `base`, `capacity * stride + 2 * ends` words from `slots` on, and the `leases` entries from
 /// `entries` on are mapped, aligned and only reached as
 /// atomics (or by the holder of a claim) for as long as the view is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring {
     header: NonNull<Header>,
+    /// Whose `items` and `shut` are this ring's: another header in a queue with levels.
+    base: NonNull<Header>,
     slots: NonNull<AtomicU64>,
     capacity: u32,
     stride: u32,
@@ -387,7 +409,7 @@ impl Ring {
     ) -> Self {
         // INVARIANT: by the safety contract.
         let entries = NonNull::dangling();
-        Self { header, slots, capacity, stride, ends: 0, entries, leases: 0 }
+        Self { header, base: header, slots, capacity, stride, ends: 0, entries, leases: 0 }
     }
 
     /// The words before the slots.
@@ -396,6 +418,13 @@ impl Ring {
     pub fn header(&self) -> &Header {
         // SAFETY: by the type invariant.
         unsafe { self.header.as_ref() }
+    }
+
+    /// What consumers of this ring sleep on.
+    #[must_use]
+    #[inline]
+    pub fn items(&self) -> &EventCount {
+        self.base().items()
     }
 
     /// Slots in the ring.
@@ -453,7 +482,7 @@ impl Ring {
     fn spread_closed(&self) {
         // ORDERING: release side of *hint*.
         self.header().closed.store(1, Release);
-        self.header().items().notify_all();
+        self.items().notify_all();
         self.header().space().notify_all();
         // Those who wait for an entry, for an item that others took meanwhile.
         self.desk().room().notify_all();
@@ -490,20 +519,30 @@ impl Ring {
     /// gone to somebody who found the first one unfinished and went to sleep again.
     #[cold]
     pub fn wake_next_consumer(&self) {
+        match self.at_read_end() {
+            ReadEnd::Item => self.items().notify_one(),
+            ReadEnd::Closed => self.items().notify_all(),
+            ReadEnd::Nothing => {}
+        }
+    }
+
+    /// What the next consumer will find.
+    fn at_read_end(&self) -> ReadEnd {
         let head = self.load_head();
         if head.is_leased() && self.has_back() {
-            self.header().items().notify_one();
-            return;
+            return ReadEnd::Item;
         }
-        let Some(slot) = self.slot(head) else { return };
+        let Some(slot) = self.slot(head) else { return ReadEnd::Nothing };
         // ORDERING: SeqCst after the SeqCst end of a hold. The sleeper fenced (SeqCst) and then
         // saw the hold, or else it sees its end. If it saw the hold, its fence is before the
         // end of the hold, and this load, after that, sees the item it was woken for.
         let word = Word::from_bits(slot.load(SeqCst));
         if word == Word::full(head.lap()) {
-            self.header().items().notify_one();
+            ReadEnd::Item
         } else if word == Word::free(head.lap()) && self.hinted_closed() {
-            self.header().items().notify_all();
+            ReadEnd::Closed
+        } else {
+            ReadEnd::Nothing
         }
     }
 

@@ -27,15 +27,16 @@ impl<T> Waitable for Queue<T> {
     }
 
     fn source(&self) -> Source<'_> {
-        Source::EventCount(self.segment(), self.ring.header().items())
+        Source::EventCount(self.segment(), self.ring.items())
     }
 }
 
-/// That a queue has room, to be waited for with `wait_any`: made by [`Queue::space`].
+/// That a queue has room, to be waited for with `wait_any`: made by [`Queue::space`] and
+/// [`PriorityQueue::space`](crate::PriorityQueue::space).
 ///
 /// Ready when [`put`](Queue::put) would not block: a place is free, or the queue is closed. A `get`
 /// and a `close` wake the waiter.
-pub struct Space<T>(Queue<T>);
+pub struct Space<T>(pub(crate) Queue<T>);
 
 impl<T> Queue<T> {
     /// That there is room for an item, as something that `wait_any` can wait for; the queue itself

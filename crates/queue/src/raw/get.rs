@@ -277,7 +277,7 @@ impl Hold<'_> {
         if ring.desk().done().has_waiters() {
             ring.desk().done().notify_all();
         }
-        if ring.header().items().has_waiters() {
+        if ring.items().has_waiters() {
             ring.wake_next_consumer();
         }
         Ok(())
@@ -291,6 +291,6 @@ impl Drop for Hold<'_> {
         // commit: nothing happened.
         // ORDERING: release side of *publish*, as the first commit of this item was.
         let _ = self.slot.compare_exchange(self.word.bits(), full, Release, Relaxed);
-        self.ring.header().items().notify_one();
+        self.ring.items().notify_one();
     }
 }

@@ -182,7 +182,7 @@ impl Ring {
         // commit: this place stays empty.
         // ORDERING: Release, so that what was written here is before whatever comes next.
         let _ = slot.compare_exchange(word.bits(), skip, Release, Relaxed);
-        self.header().items().notify_all();
+        self.items().notify_all();
         // What was never put keeps nobody waiting either.
         self.desk().done().notify_all();
     }

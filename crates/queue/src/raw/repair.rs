@@ -11,9 +11,7 @@ impl Ring {
     /// of a close whose caller died in it. Tells whether it is worth looking again.
     #[cold]
     pub fn repair_head(&self, alive: impl FnOnce(MemberId) -> bool) -> bool {
-        if self.is_closed() && !self.hinted_closed() {
-            self.spread_closed();
-        }
+        self.finish_close();
         let at = self.settle_head();
         self.slot(at).is_some_and(|slot| self.end_dead_claim(at, slot, alive))
     }
@@ -22,8 +20,17 @@ impl Ring {
     /// is dead. Tells whether it is worth looking again.
     #[cold]
     pub fn repair_tail(&self, alive: impl FnOnce(MemberId) -> bool) -> bool {
+        self.finish_shut();
         let before = self.settle_tail().lap_before();
         self.slot(before).is_some_and(|slot| self.end_dead_claim(before, slot, alive))
+    }
+
+    /// Does for a closer what it may not have lived to do.
+    fn finish_close(&self) {
+        self.finish_shut();
+        if self.is_closed() && !self.hinted_closed() {
+            self.spread_closed();
+        }
     }
 
     /// WRITING(dead) becomes SKIP and READING(dead) becomes FULL, in the lap of `at` only.
@@ -49,7 +56,7 @@ impl Ring {
         // commit: the claim is over.
         // ORDERING: *takeover*.
         if slot.compare_exchange(word.bits(), ended.bits(), AcqRel, Relaxed).is_ok() {
-            self.header().items().notify_one();
+            self.items().notify_one();
         }
         true
     }
@@ -67,7 +74,7 @@ impl Ring {
             self.header().space().notify_one();
             self.desk().done().notify_all();
             if self.hinted_closed() {
-                self.header().items().notify_all();
+                self.items().notify_all();
             }
         }
     }
