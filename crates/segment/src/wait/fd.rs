@@ -1,10 +1,7 @@
 //! A descriptor for something that can be waited for: for event loops that know `epoll` or `poll`.
 //!
 //! Futexes and descriptors are two worlds. Between them stands a thread of this process, the
-//! *bridge*: it waits for all that descriptors were asked for with one
-//! [`wait_any_deadline`](super::wait_any_deadline), and raises the descriptor (an `eventfd`) of what
-//! is ready. It is started with the first descriptor and ends with the last; who asks for none pays
-//! nothing. A bridge has room for [`ROOM`]; further ones get another bridge.
+//! `bridge`, which raises the descriptor (an `eventfd`) of what is ready.
 //!
 //! # States of a descriptor
 //!
@@ -16,42 +13,22 @@
 //! never down and disarmed at rest. (It may be up and armed, after a race: a look in vain.)
 
 use core::fmt;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicU32};
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::thread;
 
 use crossproc_sys::eventfd::EventFd;
-use crossproc_sys::{fork, futex, process};
-use parking_lot::Mutex;
+use crossproc_sys::fork;
 
-use super::any::{Source, Waitable, wait_any_deadline};
-use super::block::Look;
+use super::any::Waitable;
+use super::bridge::{Bridge, Due};
 
-/// Things that one bridge waits for: below what `futex_waitv` takes, if each were in a segment of
-/// its own.
-const ROOM: usize = 60;
-
-/// The bridges of this process, and which incarnation of it they belong to: a forked child has no
-/// bridge.
-static BRIDGES: Mutex<Bridges> = Mutex::new(Bridges { incarnation: 0, all: Vec::new() });
-
-struct Bridges {
-    incarnation: u32,
-    all: Vec<Arc<Bridge>>,
-}
-
-struct Bridge {
-    /// Goes up with each change of what is to be waited for; the thread sleeps on it too.
-    changes: AtomicU32,
-    waits: Mutex<Vec<Arc<Wait>>>,
-}
-
-struct Wait {
+/// A descriptor as its bridge sees it.
+pub(super) struct Flag {
     item: Box<dyn Waitable + Send + Sync>,
-    flag: EventFd,
+    fd: EventFd,
     is_armed: AtomicBool,
 }
 
@@ -77,7 +54,7 @@ struct Wait {
 /// }
 /// ```
 pub struct WaitFd {
-    wait: Arc<Wait>,
+    flag: Arc<Flag>,
     bridge: Arc<Bridge>,
     /// The process that made it, among its own forks.
     maker: u32,
@@ -90,14 +67,13 @@ impl WaitFd {
     ///
     /// No descriptors or threads left.
     pub fn new(item: impl Waitable + Send + Sync + 'static) -> io::Result<Self> {
-        let wait = Arc::new(Wait {
+        let flag = Arc::new(Flag {
             item: Box::new(item),
-            flag: EventFd::new()?,
+            fd: EventFd::new()?,
             is_armed: AtomicBool::new(true),
         });
-        // A child that is forked meanwhile must not find the list of bridges locked.
-        let bridge = fork::without_fork(|| Bridge::with_room(&wait))?;
-        Ok(Self { wait, bridge, maker: fork::incarnation() })
+        let bridge = Bridge::watch(Arc::clone(&flag))?;
+        Ok(Self { flag, bridge, maker: fork::incarnation() })
     }
 
     /// Takes the descriptor down until the thing is ready again: at once if it still is. Never
@@ -106,9 +82,9 @@ impl WaitFd {
         if self.is_inherited() {
             return;
         }
-        let _ = self.wait.flag.clear();
-        // ORDERING: release side of the swap in `Bridge::raise`; only the bridge looks.
-        self.wait.is_armed.store(true, Release);
+        let _ = self.flag.fd.clear();
+        // ORDERING: release side of the load in `due`; only the bridge looks.
+        self.flag.is_armed.store(true, Release);
         self.bridge.change();
     }
 }
@@ -126,133 +102,38 @@ impl Drop for WaitFd {
         if self.is_inherited() {
             return;
         }
-        self.bridge.waits.lock().retain(|wait| !Arc::ptr_eq(wait, &self.wait));
-        self.bridge.change();
+        self.bridge.take_out(&self.flag);
     }
 }
 
 impl AsFd for WaitFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wait.flag.as_fd()
+        self.flag.fd.as_fd()
     }
 }
 
 impl fmt::Debug for WaitFd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitFd")
-            .field("fd", &self.wait.flag)
-            .field("is_armed", &self.wait.is_armed.load(Relaxed))
+            .field("fd", &self.flag.fd)
+            .field("is_armed", &self.flag.is_armed.load(Relaxed))
             .finish_non_exhaustive()
     }
 }
 
-impl Bridge {
-    /// Gives `wait` to a bridge that has room, or to a new one.
-    fn with_room(wait: &Arc<Wait>) -> io::Result<Arc<Self>> {
-        let mut bridges = BRIDGES.lock();
-        if bridges.incarnation != fork::incarnation() {
-            // The parent's threads are not here.
-            bridges.all.clear();
-            bridges.incarnation = fork::incarnation();
-        }
-        for bridge in &bridges.all {
-            let mut waits = bridge.waits.lock();
-            if waits.len() < ROOM {
-                waits.push(Arc::clone(wait));
-                drop(waits);
-                bridge.change();
-                return Ok(Arc::clone(bridge));
-            }
-        }
-        let waits = Mutex::new(vec![Arc::clone(wait)]);
-        let bridge = Arc::new(Self { changes: AtomicU32::new(0), waits });
-        bridge.start()?;
-        bridges.all.push(Arc::clone(&bridge));
-        Ok(bridge)
+impl Flag {
+    pub(super) fn item(&self) -> &dyn Waitable {
+        &*self.item
     }
 
-    fn start(self: &Arc<Self>) -> io::Result<()> {
-        let bridge = Arc::clone(self);
-        let thread = thread::Builder::new().name("crossproc-bridge".to_owned());
-        // Signals are the business of the program's own threads.
-        let run = move || {
-            let _end = End(Arc::clone(&bridge));
-            bridge.run();
-        };
-        process::without_signals(|| thread.spawn(run)).map(drop)
+    pub(super) fn due(&self) -> Due {
+        // ORDERING: acquire side of the store in `rearm`.
+        if self.is_armed.load(Acquire) { Due::Now } else { Due::Later(None) }
     }
 
-    fn change(&self) {
-        // ORDERING: release side of the load in `run`: what changed comes before.
-        self.changes.fetch_add(1, AcqRel);
-        futex::wake(&self.changes, 1);
-    }
-
-    fn run(self: &Arc<Self>) {
-        loop {
-            // ORDERING: acquire side of `change`; read before all that it tells of, the end as well.
-            let change = Change { of: &self.changes, seen: self.changes.load(Acquire) };
-            if self.is_over() {
-                return;
-            }
-            let armed: Vec<Arc<Wait>> = {
-                let waits = self.waits.lock();
-                // ORDERING: acquire side of the store in `rearm`.
-                waits.iter().filter(|wait| wait.is_armed.load(Acquire)).cloned().collect()
-            };
-            let items = armed.iter().map(|wait| &*wait.item as &dyn Waitable);
-            let items: Vec<&dyn Waitable> = items.chain([&change as &dyn Waitable]).collect();
-            // Too many are never given.
-            let ready = wait_any_deadline(&items, None).unwrap_or_default();
-            ready.into_iter().filter_map(|index| armed.get(index)).for_each(|wait| wait.raise());
-        }
-    }
-
-    /// Whether nothing is left to be waited for; then no more will come, either.
-    fn is_over(self: &Arc<Self>) -> bool {
-        fork::without_fork(|| {
-            let mut bridges = BRIDGES.lock();
-            let is_over = self.waits.lock().is_empty();
-            if is_over {
-                bridges.all.retain(|bridge| !Arc::ptr_eq(bridge, self));
-            }
-            is_over
-        })
-    }
-}
-
-/// Takes a bridge out of the list when its thread ends, also by a panic of what it looked at.
-struct End(Arc<Bridge>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        fork::without_fork(|| {
-            BRIDGES.lock().all.retain(|bridge| !Arc::ptr_eq(bridge, &self.0));
-        });
-    }
-}
-
-impl Wait {
-    fn raise(&self) {
+    pub(super) fn raise(&self) {
         // Before the flag goes up: a `rearm` in between would else be undone.
         self.is_armed.store(false, Relaxed);
-        self.flag.raise();
-    }
-}
-
-/// That there is something else to be waited for.
-struct Change<'a> {
-    of: &'a AtomicU32,
-    seen: u32,
-}
-
-impl Waitable for Change<'_> {
-    fn is_ready(&self, _look: Look) -> bool {
-        // ORDERING: acquire side of `change`.
-        self.of.load(Acquire) != self.seen
-    }
-
-    fn source(&self) -> Source<'_> {
-        Source::Local(self.of, self.seen)
+        self.fd.raise();
     }
 }

@@ -10,7 +10,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `any` | the wait for the first of several conditions |
+//! | `bridge` | the thread that waits for those who cannot sleep |
 //! | `fd` | a descriptor for each of them, for those who poll |
+//! | `task` | the wait of a future |
 //! | `block` | the whole wait, for a condition that an eventcount tells of |
 //! | `eventcount` | the word on which processes wait for a condition |
 //! | `spin` | how long to spin before sleeping |
@@ -35,6 +37,8 @@
 mod any;
 #[cfg(not(crossproc_loom))]
 mod block;
+#[cfg(not(crossproc_loom))]
+mod bridge;
 mod eventcount;
 #[cfg(not(crossproc_loom))]
 mod events;
@@ -61,6 +65,8 @@ mod sleeper;
 mod slices;
 #[cfg(not(crossproc_loom))]
 mod spin;
+#[cfg(not(crossproc_loom))]
+mod task;
 #[cfg(all(test, not(crossproc_loom)))]
 mod tests;
 #[cfg(not(crossproc_loom))]
@@ -82,5 +88,7 @@ pub use raw::Blocker;
 pub use sleeper::{Rest, Sleeper};
 #[cfg(not(crossproc_loom))]
 pub use spin::Spin;
+#[cfg(not(crossproc_loom))]
+pub use task::TaskWait;
 #[cfg(not(crossproc_loom))]
 pub use thread::thread_token;
