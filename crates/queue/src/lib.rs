@@ -18,6 +18,8 @@ mod counted;
 mod discard;
 #[cfg(not(crossproc_loom))]
 mod error;
+#[cfg(all(feature = "async", not(crossproc_loom)))]
+pub mod future;
 #[cfg(not(crossproc_loom))]
 mod get;
 #[cfg(not(crossproc_loom))]

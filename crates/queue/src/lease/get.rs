@@ -87,20 +87,24 @@ impl<T> Queue<T> {
     #[cold]
     pub(crate) fn wait_for_entry(&self, deadline: Option<Deadline>) -> bool {
         let room = self.ring.desk().room();
-        let look = |look| {
-            if look == Look::Repair {
-                self.repair_leases();
-            }
-            let entry = self.ring.has_free_entry() || self.ring.has_back();
-            let owes = || self.ring.is_joinable() && self.ring.can_owe_more(self.me());
-            // Without an item it is `items` that tells of the next one, or of the end.
-            (entry || owes() || self.ring.has_item().is_err()).then_some(())
-        };
+        let look = |look| self.has_entry(look, true).then_some(());
         let found = block_on(self.segment(), room, &self.consumers, deadline, look).is_some();
         // This one may find no item for the entry, and sleep elsewhere.
         if room.has_waiters() && self.ring.has_free_entry() {
             room.notify_one();
         }
         found
+    }
+
+    /// Whether there is an entry that is free or given back, or (`owing`) one to owe in, or no item that
+    /// needs one.
+    pub(crate) fn has_entry(&self, look: Look, owing: bool) -> bool {
+        if look == Look::Repair {
+            self.repair_leases();
+        }
+        let entry = self.ring.has_free_entry() || self.ring.has_back();
+        let owes = || owing && self.ring.is_joinable() && self.ring.can_owe_more(self.me());
+        // Without an item it is `items` that tells of the next one, or of the end.
+        entry || owes() || self.ring.has_item().is_err()
     }
 }
