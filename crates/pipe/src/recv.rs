@@ -10,7 +10,7 @@ use crossproc_message::scratch::Scratch;
 use crossproc_message::words::{Words, small};
 use crossproc_message::{Message, decode};
 use crossproc_segment::Segment;
-use crossproc_segment::wait::{Look, block_on};
+use crossproc_segment::wait::{Look, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::{copy_out, copy_part};
@@ -18,7 +18,7 @@ use crate::end::{BORROWED, End, Inlet, Peer};
 use crate::error::{RecvError, TryRecvError};
 use crate::hand::{Next, Taking};
 use crate::iter::Iter;
-use crate::patience::{Patience, now_and_then};
+use crate::patience::Patience;
 use crate::raw::NoRecord;
 
 /// The end of a pipe that receives items of type `T`; from [`Pipe::one_way`](crate::Pipe::one_way),

@@ -9,13 +9,13 @@ use crossproc_message::scratch::Scratch;
 use crossproc_message::words::{Words, small};
 use crossproc_message::{Message, encode};
 use crossproc_segment::Segment;
-use crossproc_segment::wait::{Look, block_on};
+use crossproc_segment::wait::{Look, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::copy_in;
 use crate::end::{End, Outlet, Peer, RESERVED};
 use crate::error::{SendError, TrySendError};
-use crate::patience::{Patience, now_and_then};
+use crate::patience::Patience;
 use crate::raw::{Claim, Producer, Refused, View, Word};
 
 /// The end of a pipe that sends items of type `T`; from [`Pipe::one_way`](crate::Pipe::one_way), or

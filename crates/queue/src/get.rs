@@ -5,12 +5,12 @@ use std::time::Duration;
 use crossproc_message::Message;
 use crossproc_message::words::{Words, small};
 use crossproc_segment::MemberId;
-use crossproc_segment::wait::{Look, block_on};
+use crossproc_segment::wait::{Look, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, TryGetError};
 use crate::iter::Iter;
-use crate::put::{Patience, now_and_then};
+use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
 

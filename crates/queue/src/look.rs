@@ -4,6 +4,7 @@ use std::iter::FusedIterator;
 
 use crossproc_message::Message;
 use crossproc_message::words::{Words, small};
+use crossproc_segment::wait::now_and_then;
 
 use crate::error::TryGetError;
 use crate::queue::Queue;
@@ -39,7 +40,7 @@ impl<T: Message> Queue<T> {
     /// As [`try_get`](Self::try_get); a malformed item stays in the queue.
     pub fn peek(&self) -> Result<T, TryGetError> {
         match self.peek_once() {
-            Err(NoItem::Empty | NoItem::Pending) if crate::put::now_and_then() => {
+            Err(NoItem::Empty | NoItem::Pending) if now_and_then() => {
                 self.repair_head();
                 self.peek_once()?
             }

@@ -1,13 +1,12 @@
 //! Putting items.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use crossproc_message::Message;
 use crossproc_message::words::{Words, small};
 use crossproc_segment::MemberId;
-use crossproc_segment::wait::{Look, block_on};
-use crossproc_sys::clock::{Deadline, now_ns};
+use crossproc_segment::wait::{Look, block_on, now_and_then};
+use crossproc_sys::clock::Deadline;
 
 use crate::error::{PutError, Refusal, TryPutError};
 use crate::queue::Queue;
@@ -238,30 +237,4 @@ impl<T> Queue<T> {
         let (closed, leases) = (self.look_after_ends(), self.repair_leases());
         self.ring.repair_tail(|id| self.segment().alive(id)) || closed || leases
     }
-}
-
-/// True once in some thousand calls, or some dozen that took a while: for callers who only ever
-/// try, and so never come to sleep and look after the dead. Primes, so that a caller who goes round
-/// several queues looks at each.
-#[cold]
-pub(crate) fn now_and_then() -> bool {
-    const EVERY: u32 = 4093;
-    const CLOCK_EVERY: u32 = 31;
-    const AWHILE_NS: u64 = 10_000_000;
-    thread_local! {
-        /// Failures since the last look, and when that was.
-        static LAST: Cell<(u32, u64)> = const { Cell::new((0, 0)) };
-    }
-    LAST.with(|last| {
-        let (failures, looked_ns) = last.get();
-        let failures = failures + 1;
-        if failures % CLOCK_EVERY != 0 && failures < EVERY {
-            last.set((failures, looked_ns));
-            return false;
-        }
-        let now_ns = now_ns();
-        let look = failures >= EVERY || now_ns.saturating_sub(looked_ns) >= AWHILE_NS;
-        last.set(if look { (0, now_ns) } else { (failures, looked_ns) });
-        look
-    })
 }

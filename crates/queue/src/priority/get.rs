@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_segment::wait::{Look, block_on};
+use crossproc_segment::wait::{Look, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use super::handle::PriorityQueue;
 use super::iter::PriorityIter;
 use crate::error::{GetError, TryGetError};
-use crate::put::{Patience, now_and_then};
+use crate::put::Patience;
 use crate::raw::NoItem;
 
 /// An item with its level, or why what was taken is none.

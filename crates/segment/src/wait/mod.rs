@@ -16,6 +16,7 @@
 //! | `block` | the whole wait, for a condition that an eventcount tells of |
 //! | `eventcount` | the word on which processes wait for a condition |
 //! | `spin` | how long to spin before sleeping |
+//! | `tries` | when those look after the dead who never wait |
 //! | `slices` | how long to sleep before looking |
 //! | `sleeper` | one wait of one thread, on any word |
 //! | `raw` | the wait table in shared memory: the watch's post, the records of sleepers |
@@ -71,6 +72,8 @@ mod task;
 mod tests;
 #[cfg(not(crossproc_loom))]
 mod thread;
+#[cfg(not(crossproc_loom))]
+mod tries;
 
 #[cfg(not(crossproc_loom))]
 pub use any::{Source, TooMany, Waitable, mark, wait_any, wait_any_deadline};
@@ -92,3 +95,5 @@ pub use spin::Spin;
 pub use task::TaskWait;
 #[cfg(not(crossproc_loom))]
 pub use thread::thread_token;
+#[cfg(not(crossproc_loom))]
+pub use tries::now_and_then;
