@@ -12,6 +12,8 @@ mod bytes;
 mod end;
 #[cfg(not(crossproc_loom))]
 mod error;
+#[cfg(all(feature = "async", not(crossproc_loom)))]
+pub mod future;
 #[cfg(not(crossproc_loom))]
 mod hand;
 #[cfg(not(crossproc_loom))]

@@ -44,6 +44,13 @@ pub struct Sender<T> {
     item: PhantomData<fn(T)>,
 }
 
+/// How far a message that goes in parts has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    begun: bool,
+    sent: usize,
+}
+
 impl<T: Message> Sender<T> {
     /// Sends an item. Blocks while there is no room for it.
     ///
@@ -288,7 +295,7 @@ impl<T> Sender<T> {
     }
 
     /// Sends a message that was written already.
-    fn send_slice(
+    pub(crate) fn send_slice(
         &self,
         bytes: &[u8],
         handles: bool,
@@ -311,7 +318,7 @@ impl<T> Sender<T> {
                 TrySendError::TooLong { bytes, limit: longest }
             })
         } else {
-            self.send_parts(&mut producer, bytes, handles, patience)
+            self.send_parts(&mut producer, bytes, handles, &mut Progress::default(), patience)
         };
         drop(producer);
         sent
@@ -332,30 +339,30 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Sends a message in parts, as the receiver makes room.
-    fn send_parts(
+    /// Sends what is left of a message in parts, as the receiver makes room.
+    pub(crate) fn send_parts(
         &self,
         producer: &mut Producer,
         bytes: &[u8],
         handles: bool,
+        done: &mut Progress,
         patience: Patience,
     ) -> Result<(), TrySendError> {
         let total = (bytes.len() as u64).to_ne_bytes();
-        let mut before = total.as_slice();
-        let mut rest = bytes;
-        while !rest.is_empty() {
+        while done.sent < bytes.len() {
+            let (before, start) = if done.begun { (&[][..], false) } else { (&total[..], true) };
+            let rest = &bytes[done.sent..];
             let length = (before.len() + rest.len()) as u64;
             let claim =
                 self.claim_within(producer, patience, |view, p| view.claim_chunk(p, length))?;
             let room = usize::try_from(claim.bytes()).unwrap_or(0) - before.len();
             let (piece, next) = rest.split_at(room.min(rest.len()));
-            let start = !before.is_empty();
             copy_in(before, &claim, 0);
             copy_in(piece, &claim, before.len());
             let word = Word::chunk((before.len() + piece.len()) as u64, start, !next.is_empty());
             claim.commit(producer, word.with_handles(handles && start));
             self.outlet().view.items().notify_all();
-            (before, rest) = (&[], next);
+            *done = Progress { begun: true, sent: done.sent + piece.len() };
         }
         Ok(())
     }

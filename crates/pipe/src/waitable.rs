@@ -126,18 +126,23 @@ impl<T> Sender<T> {
     }
 }
 
-impl Waitable for Space {
-    fn is_ready(&self, look: Look) -> bool {
-        if !self.end.is_ours() || self.end.look_for_peer(look) {
+impl End {
+    /// Whether a message of that length would be sent at once, or none can be sent any more.
+    pub(crate) fn has_room(&self, look: Look, bytes: u64) -> bool {
+        if !self.is_ours() || self.look_for_peer(look) {
             return true;
         }
-        let out = &self.end.out;
         // While another thread sends, the room is that one's.
-        out.turn.look().is_some_and(|mut producer| {
+        self.out.turn.look().is_some_and(|mut producer| {
             // Without the end, where this process was in the ring says nothing.
-            !self.end.is_ours()
-                || out.view.has_room(&mut producer, self.bytes) != Err(Refused::Full)
+            !self.is_ours() || self.out.view.has_room(&mut producer, bytes) != Err(Refused::Full)
         })
+    }
+}
+
+impl Waitable for Space {
+    fn is_ready(&self, look: Look) -> bool {
+        self.end.has_room(look, self.bytes)
     }
 
     fn source(&self) -> Source<'_> {
