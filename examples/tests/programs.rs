@@ -51,6 +51,16 @@ fn queue_pair_hands_all_over() {
 }
 
 #[test]
+fn listener_answers_programs_that_know_its_name() {
+    let text = run(env!("CARGO_BIN_EXE_listener"));
+    let expected = [
+        "3 words in \"who is there\", the longest is \"there\"",
+        "6 words in \"and who is that over there\", the longest is \"there\"",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn queue_colors_come_out_in_order() {
     let text = run(env!("CARGO_BIN_EXE_queue_colors"));
     let expected = [

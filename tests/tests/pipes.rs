@@ -7,3 +7,5 @@ crossproc::test_init!();
 mod ends;
 #[path = "pipes/killed.rs"]
 mod killed;
+#[path = "pipes/meet.rs"]
+mod meet;

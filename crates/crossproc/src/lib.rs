@@ -13,6 +13,9 @@ pub use crossproc_message::__private;
 pub use crossproc_message::front::Pod;
 pub use crossproc_message::{DecodeError, EncodeError, Message, Plain};
 pub use crossproc_pipe::{
+    AcceptError, BindError, ConnectError, Connector, Listener, ListenerOptions,
+};
+pub use crossproc_pipe::{
     OneWay, Peer, Pipe, PipeEnd, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError,
 };
 pub use crossproc_process::{

@@ -19,6 +19,8 @@ mod hand;
 #[cfg(not(crossproc_loom))]
 mod iter;
 #[cfg(not(crossproc_loom))]
+mod meet;
+#[cfg(not(crossproc_loom))]
 mod options;
 #[cfg(not(crossproc_loom))]
 mod pair;
@@ -47,6 +49,11 @@ pub use end::Peer;
 pub use error::{Error, RecvError, Result, SendError, TryRecvError, TrySendError};
 #[cfg(not(crossproc_loom))]
 pub use iter::Iter;
+#[cfg(not(crossproc_loom))]
+pub use meet::{
+    AcceptError, Accepted, BindError, ConnectError, Connector, Incoming, Listener, ListenerOptions,
+    PeerCred, Refusal, WhyRefused,
+};
 #[cfg(not(crossproc_loom))]
 pub use options::PipeOptions;
 #[cfg(not(crossproc_loom))]

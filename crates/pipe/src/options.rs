@@ -174,6 +174,16 @@ impl<A: Message, B: Message> PipeOptions<A, B> {
         Ok(object)
     }
 
+    /// Tells whether pipes of this capacity can be made.
+    pub(crate) fn check_capacity(&self) -> Result<()> {
+        self.bytes().map(drop)
+    }
+
+    /// Bytes of a pipe of two directions.
+    pub(crate) fn bytes(&self) -> Result<usize> {
+        self.sizes(2).map(|(_, bytes)| bytes)
+    }
+
     fn sizes(&self, lanes: u32) -> Result<(u64, usize)> {
         let least = usize::try_from(MIN_CAPACITY).unwrap_or(usize::MAX);
         let capacity = self.capacity.max(least).checked_next_power_of_two();

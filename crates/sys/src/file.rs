@@ -97,19 +97,24 @@ fn cannot_reserve(error: io::Error) -> io::Error {
 ///
 /// The kernel's error, hardly possible on an open descriptor.
 pub fn stat(fd: impl AsFd) -> io::Result<Stat> {
-    let found = raw_stat(fd.as_fd())?;
-    let kind = found.st_mode & libc::S_IFMT;
-    Ok(Stat {
-        dev: found.st_dev,
-        ino: found.st_ino,
-        size: u64::try_from(found.st_size).unwrap_or(0),
-        mode: found.st_mode & 0o7777,
-        uid: found.st_uid,
-        #[expect(clippy::useless_conversion, reason = "32 bits on other machines than x86-64")]
-        links: u64::from(found.st_nlink),
-        is_file: kind == libc::S_IFREG,
-        is_socket: kind == libc::S_IFSOCK,
-    })
+    Ok(Stat::from(&raw_stat(fd.as_fd())?))
+}
+
+impl From<&libc::stat> for Stat {
+    fn from(found: &libc::stat) -> Self {
+        let kind = found.st_mode & libc::S_IFMT;
+        Self {
+            dev: found.st_dev,
+            ino: found.st_ino,
+            size: u64::try_from(found.st_size).unwrap_or(0),
+            mode: found.st_mode & 0o7777,
+            uid: found.st_uid,
+            #[expect(clippy::useless_conversion, reason = "32 bits on other machines than x86-64")]
+            links: u64::from(found.st_nlink),
+            is_file: kind == libc::S_IFREG,
+            is_socket: kind == libc::S_IFSOCK,
+        }
+    }
 }
 
 /// `fstat`.

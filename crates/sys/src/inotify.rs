@@ -38,12 +38,15 @@ impl CloseWatch {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn on(fd: impl AsFd) -> io::Result<Self> {
-        let path = call::fd_path(fd.as_fd())?;
+        Self::of(fd.as_fd(), libc::IN_CLOSE_WRITE | libc::IN_CLOSE_NOWRITE)
+    }
+
+    fn of(fd: BorrowedFd<'_>, events: u32) -> io::Result<Self> {
+        let path = call::fd_path(fd)?;
         // SAFETY: takes an integer.
         let queue = unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) };
         // SAFETY: what inotify_init1 returns is ours.
         let queue = unsafe { call::own(queue) }?;
-        let events = libc::IN_CLOSE_WRITE | libc::IN_CLOSE_NOWRITE;
         // SAFETY: an open inotify descriptor and a C string.
         let added = unsafe { libc::inotify_add_watch(queue.as_raw_fd(), path.as_ptr(), events) };
         let watch = call::check(added)?;
@@ -79,5 +82,55 @@ impl AsFd for CloseWatch {
     /// Readable while there are events: for a wait on several descriptors.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
+    }
+}
+
+/// Watches one directory for names that appear in it, and for its own end.
+///
+/// Events are only a hint to look, as those of [`CloseWatch`].
+#[derive(Debug)]
+pub struct NameWatch(CloseWatch);
+
+impl NameWatch {
+    /// Watches the directory `dir` (`inotify_init1`, `inotify_add_watch("/proc/self/fd/N", IN_CREATE |
+    /// IN_MOVED_TO | IN_DELETE_SELF)`).
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error: the user's limit of instances or watches, no `/proc`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_sys::dir::Dir;
+    /// use crossproc_sys::inotify::NameWatch;
+    ///
+    /// let path = std::env::temp_dir().join(format!("sys-doc-names-{}", std::process::id()));
+    /// Dir::make(&path)?;
+    /// let dir = Dir::open(&path)?;
+    /// let watch = NameWatch::on(&dir)?;
+    /// assert!(!watch.drain());
+    /// dir.open_or_make("new", 0o600)?;
+    /// assert!(watch.drain());
+    /// dir.unlink("new")?;
+    /// Dir::remove(&path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn on(dir: impl AsFd) -> io::Result<Self> {
+        let events = libc::IN_CREATE | libc::IN_MOVED_TO | libc::IN_DELETE_SELF;
+        CloseWatch::of(dir.as_fd(), events).map(Self)
+    }
+
+    /// Takes all events there are, and says whether there were any. Never blocks.
+    #[must_use]
+    pub fn drain(&self) -> bool {
+        self.0.drain()
+    }
+}
+
+impl AsFd for NameWatch {
+    /// Readable while there are events.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -19,6 +19,8 @@ compile_error!("crossproc needs 64-bit Linux");
 mod call;
 
 pub mod clock;
+pub mod dir;
+pub mod epoll;
 pub mod eventfd;
 pub mod file;
 pub mod fork;

@@ -26,6 +26,13 @@ pub fn pid() -> u32 {
     std_process::id()
 }
 
+/// The effective user of this process (`geteuid`): whose rights it has.
+#[must_use]
+pub fn user() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// This thread's number, unique in this pid namespace (`gettid`, each time).
 #[must_use]
 pub fn tid() -> u32 {

@@ -1,4 +1,6 @@
-//! Pairs of connected sockets that carry bytes and descriptors.
+//! Connected sockets that carry bytes and descriptors: pairs, and those that meet at a path.
+
+mod named;
 
 use std::ffi::c_int;
 use std::io;
@@ -7,6 +9,8 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd
 use std::ptr;
 
 use crate::call;
+
+pub use named::{accept, bind, connect, listen, recv, shut_down};
 
 /// How many descriptors one message can carry (the kernel's `SCM_MAX_FD`).
 pub const MOST_FDS: usize = 253;
