@@ -70,6 +70,7 @@ pub fn entries() -> Vec<Entry> {
         value::ENTRIES,
         queue::ENTRIES,
         queue::LEASES,
+        queue::LEVELS,
         pipe::ENTRIES,
     ]
     .concat()

@@ -277,7 +277,7 @@ impl Hold<'_> {
         if ring.desk().done().has_waiters() {
             ring.desk().done().notify_all();
         }
-        if ring.items().has_waiters() {
+        if ring.items().is_awaited() {
             ring.wake_next_consumer();
         }
         Ok(())

@@ -152,6 +152,7 @@ impl Levels {
         for level in (0..self.rings.len()).rev() {
             match take(level) {
                 Err(NoItem::Closed) => {}
+                Err(NoItem::Empty) if none == NoItem::Pending => {}
                 Err(found @ (NoItem::Empty | NoItem::Pending)) => none = found,
                 answer => return answer,
             }

@@ -266,6 +266,15 @@ impl EventCount {
         &self.word
     }
 
+    /// Tells, after a store that may have made the condition true, whether anybody waits that did not
+    /// see it: as a notify asks, for one who has more to look at before it notifies.
+    #[must_use]
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        port::light_barrier();
+        self.has_waiters()
+    }
+
     /// Tells whether anybody has announced itself: a snapshot, and ghosts of the dead count.
     #[must_use]
     #[inline]

@@ -21,6 +21,7 @@ mod ends;
 mod entries;
 mod killed;
 mod lease;
+mod levels;
 mod many;
 mod over;
 mod places;
@@ -28,6 +29,7 @@ mod waited;
 
 pub(super) use entries::ENTRIES;
 pub(super) use lease::ENTRIES as LEASES;
+pub(super) use levels::ENTRIES as LEVELS;
 
 /// The number of the item that the victim puts.
 const VICTIM: u64 = 100;
