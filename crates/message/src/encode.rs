@@ -72,7 +72,8 @@ pub fn encode<T: Message>(value: &T, out: &mut Vec<u8>) -> Result<Sent, EncodeEr
 #[inline]
 pub fn encode_into<T: Message>(value: &T, out: &mut [u8]) -> Result<Encoded, EncodeError> {
     if let Some(size) = small_fixed_size::<T>() {
-        return encode_fixed(value, size, out);
+        encode_fixed(value, size, out)?;
+        return Ok(Encoded { len: size, sent: Sent::default() });
     }
     let mut writer = Writer::new(Slot::new(out));
     let (result, sent) = collecting::<T, _>(|| value.serialize(&mut writer));
@@ -83,24 +84,28 @@ pub fn encode_into<T: Message>(value: &T, out: &mut [u8]) -> Result<Encoded, Enc
     Ok(Encoded { len: writer.written(), sent })
 }
 
-/// Once the slot has the size of the message, a constant, the compiler needs no further checks.
+/// Writes a message of a fixed size, a constant: as [`encode_into`], but without anything beside it.
+///
+/// # Errors
+///
+/// As [`encode_into`].
 #[inline(always)]
-fn encode_fixed<T: Message>(
+pub(crate) fn encode_fixed<T: Message>(
     value: &T,
     size: usize,
     out: &mut [u8],
-) -> Result<Encoded, EncodeError> {
+) -> Result<(), EncodeError> {
     let room = out.len();
+    // Once the slot has the size of the message the compiler needs no further checks.
     let Some(slot) = out.get_mut(..size) else {
         return Err(EncodeError::Full { room });
     };
     let mut writer = Writer::new(Slot::new(slot));
     match value.serialize(&mut writer) {
-        Ok(()) => check_size::<T>(writer.written())?,
-        Err(EncodeError::Full { .. }) => return Err(EncodeError::Uneven { expected: size }),
-        Err(error) => return Err(error),
+        Ok(()) => check_size::<T>(writer.written()),
+        Err(EncodeError::Full { .. }) => Err(EncodeError::Uneven { expected: size }),
+        Err(error) => Err(error),
     }
-    Ok(Encoded { len: size, sent: Sent::default() })
 }
 
 /// Holds the promise of [`fixed_size`](crate::fixed_size).

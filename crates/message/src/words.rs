@@ -1,5 +1,7 @@
 //! Items of a small fixed size, as the words that lie in shared memory. For the crates of crossproc.
 
+use crate::codec::small_fixed_size;
+use crate::encode::encode_fixed;
 use crate::{DecodeError, EncodeError, Message, decode, encode_into, fixed_size};
 
 /// Up to here, words copied one by one beat a claim and a copy of bytes.
@@ -51,7 +53,11 @@ impl Words {
     pub fn encode<T: Message>(item: &T, bytes: usize) -> Result<Self, EncodeError> {
         let mut new = Self::empty(bytes);
         let mut buffer = [0; SMALL_BYTES];
-        encode_into(item, &mut buffer[..new.bytes])?;
+        let room = &mut buffer[..new.bytes];
+        match small_fixed_size::<T>() {
+            Some(size) => encode_fixed(item, size, room)?,
+            None => drop(encode_into(item, room)?),
+        }
         for (word, bytes) in new.words.iter_mut().zip(buffer.chunks_exact(WORD_BYTES)) {
             let mut whole = [0; WORD_BYTES];
             whole.copy_from_slice(bytes);

@@ -17,7 +17,7 @@ use crate::raw::Side;
 use crate::recv::Receiver;
 use crate::send::Sender;
 
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
 
 /// A pipe between two processes: the first end sends items of type `A` and receives those of type
 /// `B`, the second the other way round.

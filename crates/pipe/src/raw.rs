@@ -20,8 +20,9 @@
 //!
 //! A lane: `tail` (offset 0, written by the producer) and `head` (128, by the consumer) are byte
 //! positions that only grow, multiples of 8; `items` (256) is the eventcount of those who wait for
-//! records, `space` (384) of those who wait for room. All zeroes is an empty pipe that nobody has
-//! opened, once the maker's fields are set. Layout version 1.
+//! records, `space` (384) of those who wait for room. Behind `tail`, on its cache line, are two
+//! *posts* of 3 words; the low 2 bits of `tail` say in which the last record lies too, if in any. All
+//! zeroes is an empty pipe that nobody has opened, once the maker's fields are set. Layout version 2.
 //!
 //! A record is a word (see [`Word`]: length and flags) and its payload, padded to 8 bytes. It never
 //! wraps: where it would, a record with PAD fills the ring to its end, and is committed with it.
@@ -41,12 +42,14 @@
 //!
 //! Put a record:
 //! 1. Room? Look at the cached `head`, else at the real one.
-//! 2. PAD if need be, word, payload.
+//! 2. PAD if need be, word, payload. The payload of a small one also goes to the post that `tail`
+//!    does not name.
 //! 3. `tail` on. **commit**
 //!
 //! Take a record:
 //! 1. Is `tail` past it? Look at the cached one, else at the real one.
-//! 2. The payload, copied out or used in place.
+//! 2. The payload, copied out or used in place. If it is the last, small, and its length known: from the
+//!    post, if `tail` still is what it was; so a consumer that waits fetches one cache line and not two.
 //! 3. `head` on. **commit**
 //!
 //! A message of up to half a ring is one record: all or nothing. A longer one goes in chunks, each a
@@ -64,6 +67,9 @@
 //! - **publish**: store of `tail` (Release) to its load by the consumer (Acquire); the records.
 //! - **reuse**: store of `head` (Release) to its load by the producer (Acquire); the reads of the
 //!   consumer are over before the bytes are written again.
+//! - **post**: the fence (Release) between the store of `tail` and the next use of a post, to the fence
+//!   (Acquire) between reading a post and looking at `tail` again: whoever reads a payload that is
+//!   newer than the `tail` it saw finds that `tail` gone.
 //! - **end**: CAS of an end's word (Release) to its loads (Acquire). Whoever sees it CLOSED or DIED
 //!   sees the last `tail` of that end; whoever takes it sees the last positions of its
 //!   predecessor, of which one that died is ordered before the answer of the kernel that it is dead.
@@ -109,7 +115,7 @@ pub use bias::{Bias, Entry};
 pub use end::{EndState, EndWord, Side, Taken};
 pub use put::{Claim, Producer, Refused};
 pub use take::{Consumer, NoRecord, Record};
-use word::words_of;
+use word::{TailWord, words_of};
 pub use word::{Word, record_bytes};
 
 /// Offset of the first ring from the header.
@@ -118,6 +124,9 @@ pub const RINGS_OFFSET: usize = 1152;
 pub const MIN_CAPACITY: u64 = 64;
 /// Bytes of the largest ring.
 pub const MAX_CAPACITY: u64 = 1 << 40;
+
+/// Words of a post: with `tail` itself the two lie on one cache line.
+const POST_WORDS: usize = 3;
 
 /// What the maker's fields do not use of their line.
 const RESERVED: usize = if cfg!(crossproc_loom) { 0 } else { 25 };
@@ -137,11 +146,19 @@ pub(crate) struct Common {
     reserved: [AtomicU32; RESERVED],
 }
 
+/// Where the producer is, and the last small record.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Tail {
+    word: AtomicU64,
+    posts: [[AtomicU64; POST_WORDS]; 2],
+}
+
 /// The words of one direction.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Lane {
-    tail: Line<AtomicU64>,
+    tail: Line<Tail>,
     head: Line<AtomicU64>,
     items: Line<EventCount>,
     space: Line<EventCount>,
@@ -162,13 +179,17 @@ const _: () = {
     assert!(offset_of!(Common, lanes) == 24 && offset_of!(Common, reserved) == 28);
     assert!(offset_of!(Header, lane) == 128 && size_of::<Lane>() == 512);
     assert!(offset_of!(Lane, tail) == 0 && offset_of!(Lane, head) == 128);
+    assert!(size_of::<Tail>() <= 64);
     assert!(offset_of!(Lane, items) == 256 && offset_of!(Lane, space) == 384);
 };
 
 impl Lane {
     fn new() -> Self {
         Self {
-            tail: Line(AtomicU64::new(0)),
+            tail: Line(Tail {
+                word: AtomicU64::new(0),
+                posts: core::array::from_fn(|_| core::array::from_fn(|_| AtomicU64::new(0))),
+            }),
             head: Line(AtomicU64::new(0)),
             items: Line(EventCount::new()),
             space: Line(EventCount::new()),
@@ -311,7 +332,7 @@ impl View {
     #[must_use]
     pub fn used(&self) -> u64 {
         let head = self.lane().head.0.load(Relaxed);
-        self.lane().tail.0.load(Relaxed).wrapping_sub(head).min(self.capacity)
+        TailWord(self.lane().tail.0.word.load(Relaxed)).pos().wrapping_sub(head).min(self.capacity)
     }
 
     /// Bytes from `at` to the end of the ring.

@@ -136,10 +136,7 @@ impl<T: Message> Receiver<T> {
         let Some(bytes) = small::<T>() else { return self.recv_message(patience()) };
         let mut words = Words::empty(bytes);
         let inlet = self.inlet();
-        let taken = inlet.turn.at_once(|taking| {
-            self.end.is_ours() && taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice())
-        });
-        if taken != Some(true) {
+        if self.take_at_once(bytes, &mut words) != Some(true) {
             return self.recv_small(bytes, patience());
         }
         inlet.view.space().notify_all();
@@ -151,6 +148,10 @@ impl<T: Message> Receiver<T> {
     #[inline(never)]
     fn recv_small(&self, bytes: usize, patience: Patience) -> Result<T, TryRecvError> {
         let mut words = Words::empty(bytes);
+        if !patience.is_none() && self.spin_for(bytes, &mut words) {
+            self.inlet().view.space().notify_all();
+            return words.decode().map_err(TryRecvError::Malformed);
+        }
         let quick = |inlet: &Inlet, taking: &mut Taking| {
             let taken = taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice());
             if taken {
@@ -164,6 +165,32 @@ impl<T: Message> Receiver<T> {
             None => words.decode().map_err(TryRecvError::Malformed),
             Some((bytes, _)) => decode(&bytes.0, Vec::new()).map_err(TryRecvError::Malformed),
         }
+    }
+
+    /// Looks for a small item once, if the turn is this thread's own anyway.
+    #[inline(always)]
+    fn take_at_once(&self, bytes: usize, words: &mut Words) -> Option<bool> {
+        let inlet = self.inlet();
+        let mut taking = inlet.turn.at_once()?;
+        let words = words.as_mut_slice();
+        Some(self.end.is_ours() && taking.take_words(&inlet.view, bytes as u64, words))
+    }
+
+    /// Spins for a small item in turns of one look each, as long as they are this thread's own anyway:
+    /// each is a few loads, while [`receive`](Self::receive) holds the turn, and ends it with a fence.
+    fn spin_for(&self, bytes: usize, words: &mut Words) -> bool {
+        let look = || match self.take_at_once(bytes, words) {
+            Some(false) => None,
+            taken => Some(taken.is_some()),
+        };
+        let inlet = self.inlet();
+        let lingered = inlet.spin.linger();
+        let taken = inlet.spin.until(look) == Some(true);
+        if lingered {
+            let more = inlet.turn.at_once().is_some_and(|taking| taking.consumer.knows_more());
+            inlet.spin.lingered(more);
+        }
+        taken
     }
 
     #[cold]

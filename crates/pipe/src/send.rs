@@ -139,12 +139,15 @@ impl<T: Message> Sender<T> {
         let Some(bytes) = small::<T>() else { return self.send_message(item, patience()) };
         let words = Words::encode(item, bytes)?;
         let out = &self.end.out;
-        let sent = out.turn.at_once(|producer| {
-            self.end.is_ours()
-                && !self.end.is_peer_gone()
-                && out.view.put_words_at_once(producer, bytes as u64, words.as_slice())
-        });
-        if sent != Some(true) {
+        // No closure, which might not be inlined; then `bytes` would be no constant.
+        let Some(mut producer) = out.turn.at_once() else {
+            return self.send_message(item, patience());
+        };
+        let is_sent = self.end.is_ours()
+            && !self.end.is_peer_gone()
+            && out.view.put_words_at_once(&mut producer, bytes as u64, words.as_slice());
+        drop(producer);
+        if !is_sent {
             return self.send_message(item, patience());
         }
         out.view.items().notify_all();

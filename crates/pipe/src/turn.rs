@@ -10,7 +10,7 @@ use crossproc_segment::wait::{EventCount, thread_token};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::patience::Patience;
-use crate::raw::{Bias, View};
+use crate::raw::{Bias, Entry, View};
 
 /// After so many turns of one thread in a row the lock is made its own.
 const ALONE: u32 = 64;
@@ -51,6 +51,12 @@ pub(crate) struct Held<'t, S> {
     _over: Over<'t>,
 }
 
+/// The calling thread has its turn, which is its own.
+pub(crate) struct Own<'t, S> {
+    turn: &'t Turn<S>,
+    _entry: Entry<'t>,
+}
+
 /// Wakes those who missed a look, once the turn is over.
 struct Over<'t>(&'t Missed);
 
@@ -85,14 +91,11 @@ impl<S> Turn<S> {
         }
     }
 
-    /// Does `act` if the turn is the calling thread's own anyway. `act` must not block, nor run code
+    /// The turn, if it is the calling thread's own anyway. Whoever has it must not block, nor run code
     /// of users.
     #[inline(always)]
-    pub(crate) fn at_once<R>(&self, act: impl FnOnce(&mut S) -> R) -> Option<R> {
-        let _entry = self.bias.enter(thread_token())?;
-        // SAFETY: this thread is in, and others keep out until it leaves.
-        let state = unsafe { &mut *self.state.get() };
-        Some(act(state))
+    pub(crate) fn at_once(&self) -> Option<Own<'_, S>> {
+        Some(Own { _entry: self.bias.enter(thread_token())?, turn: self })
     }
 
     /// Waits for the turn; `None` if that takes longer than the patience.
@@ -136,6 +139,24 @@ impl<S> Turn<S> {
     }
 }
 
+impl<S> Deref for Own<'_, S> {
+    type Target = S;
+
+    #[inline(always)]
+    fn deref(&self) -> &S {
+        // SAFETY: this thread is in, and others keep out until it leaves.
+        unsafe { &*self.turn.state.get() }
+    }
+}
+
+impl<S> DerefMut for Own<'_, S> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut S {
+        // SAFETY: as above.
+        unsafe { &mut *self.turn.state.get() }
+    }
+}
+
 impl<S> Deref for Held<'_, S> {
     type Target = S;
 
@@ -155,6 +176,12 @@ impl<S> DerefMut for Held<'_, S> {
 impl<S> fmt::Debug for Turn<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Own<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own").finish_non_exhaustive()
     }
 }
 

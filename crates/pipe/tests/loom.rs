@@ -10,6 +10,9 @@
 //! |-----------------------------------------|--------------------------------------------------|
 //! | *publish*, release; acquire             | the_end_comes_after_the_last_record_of_a_closer  |
 //! | *reuse*, release; acquire               | records_arrive_whole_and_in_order_...            |
+//! | *post*, release; acquire                | a_post_that_is_written_again_is_not_read         |
+//! | no second look at `tail` after a post   | a_post_that_is_written_again_is_not_read         |
+//! | always the same post                    | a_post_that_..., small_items_...                 |
 //! | *end*, release                          | an_end_that_moves_goes_on_where_it_was           |
 //! | *end*, acquire of `is_gone`             | the_end_comes_after_the_last_record_of_a_closer  |
 //! | no second look at `tail`                | the_end_comes_after_the_last_record_of_a_dead    |
@@ -68,6 +71,28 @@ fn small_items_arrive_whole_and_in_order_while_the_ring_goes_round() {
         let put = producer.join().unwrap();
         got.extend(std::iter::from_fn(get));
         assert_eq!(got, [1, 2, 3][..put]);
+    });
+}
+
+#[test]
+fn a_post_that_is_written_again_is_not_read() {
+    model(|| {
+        let shared = Shared::open();
+        // Four of them fit, so that the producer may be two posts ahead of the consumer.
+        let bytes = 8;
+        let producer = spawn(&shared, move |s| {
+            let (view, mut p) = (s.view(), s.view().producer());
+            (1..4).take_while(|&v| view.put_words_at_once(&mut p, bytes, &[v])).count()
+        });
+        let (view, mut c) = (shared.view(), shared.view().consumer());
+        let mut get = || {
+            let mut words = [0];
+            view.take_words_at_once(&mut c, bytes, &mut words).then_some(words[0])
+        };
+        let mut got: Vec<_> = (0..2).filter_map(|_| get()).collect();
+        assert_eq!(producer.join().unwrap(), 3);
+        got.extend(std::iter::from_fn(get));
+        assert_eq!(got, [1, 2, 3]);
     });
 }
 

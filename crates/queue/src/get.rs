@@ -224,12 +224,17 @@ impl<T: Message> Queue<T> {
         if none == NoItem::AllLeased && !self.wait_for_entry(deadline) {
             return Err(TryGetError::AllLeased);
         }
-        loop {
+        let lingered = none != NoItem::AllLeased && self.consumers.linger();
+        let answer = loop {
             match self.receive_item(deadline, &mut attempt) {
                 Err(NoItem::AllLeased) if self.wait_for_entry(deadline) => {}
-                answer => return answer.map_err(TryGetError::from),
+                answer => break answer.map_err(TryGetError::from),
             }
+        };
+        if lingered {
+            self.consumers.lingered(self.ring.has_item().is_ok());
         }
+        answer
     }
 
     /// Waits for an item, and makes attempts until one succeeds or finds that all are leased.

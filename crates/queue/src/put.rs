@@ -221,7 +221,11 @@ impl<T: Message> Queue<T> {
             }
         };
         let deadline = patience.deadline();
+        let lingered = self.producers.linger();
         let answer = block_on(self.segment(), space, &self.producers, deadline, look);
+        if lingered {
+            self.producers.lingered(self.ring.has_room().is_ok());
+        }
         if space.has_waiters() {
             self.ring.wake_next_producer();
         }

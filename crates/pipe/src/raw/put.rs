@@ -2,9 +2,9 @@
 
 use core::ptr::NonNull;
 
-use super::{View, Word, record_bytes, words_of};
-use crate::atomic::AtomicU64;
+use super::{TailWord, View, Word, record_bytes, words_of};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::{AtomicU64, fence};
 
 /// Where the producer is; kept in its own memory, so that no peer can move it.
 ///
@@ -42,13 +42,15 @@ impl View {
     #[must_use]
     pub fn producer(&self) -> Producer {
         // Relaxed: *end* orders it behind the predecessor's last commit.
-        let pos = self.lane().tail.0.load(Relaxed);
+        let tail = TailWord(self.lane().tail.0.word.load(Relaxed));
         // INVARIANT: nothing is known to be free.
-        Producer { pos, limit: pos }
+        Producer { pos: tail.pos(), limit: tail.pos() }
     }
 
     /// Puts a whole message of `bytes` bytes, which fill `words`, if nothing stands in the way;
     /// `false` says nothing about why, [`View::claim`] does. The caller wakes the consumer.
+    ///
+    /// All messages that are put so are of one length: that of the pipe's items.
     #[inline(always)]
     pub fn put_words_at_once(&self, p: &mut Producer, bytes: u64, words: &[u64]) -> bool {
         let need = record_bytes(bytes);
@@ -62,7 +64,8 @@ impl View {
         }
         self.write(p.pos, words);
         self.word_at(p.pos).store(Word::whole(bytes).bits(), Relaxed);
-        self.publish(p, need);
+        let post = self.post(p, need, words);
+        self.publish(p, need, post);
         true
     }
 
@@ -140,12 +143,28 @@ impl View {
         }
     }
 
+    /// Writes the payload to a post too, if it is small enough; tells to which.
+    ///
+    /// It is not the one that `tail` names: of two records of the same size, one behind the other, the
+    /// places in units of that size are an even and an odd one, and others are in no post.
     #[inline(always)]
-    fn publish(&self, p: &mut Producer, bytes: u64) {
+    fn post(&self, p: &Producer, need: u64, words: &[u64]) -> Option<usize> {
+        let index = (p.pos / need % 2) as usize;
+        let post = self.lane().tail.0.posts.get(index).filter(|post| words.len() <= post.len())?;
+        // ORDERING: release side of *post*: behind the last store of `tail`.
+        fence(Release);
+        for (to, &word) in post.iter().zip(words) {
+            to.store(word, Relaxed);
+        }
+        Some(index)
+    }
+
+    #[inline(always)]
+    fn publish(&self, p: &mut Producer, bytes: u64, post: Option<usize>) {
         p.pos = p.pos.wrapping_add(bytes);
         // commit: the record is there.
         // ORDERING: release side of *publish*.
-        self.lane().tail.0.store(p.pos, Release);
+        self.lane().tail.0.word.store(TailWord::new(p.pos, post).0, Release);
     }
 }
 
@@ -176,6 +195,6 @@ impl Claim<'_> {
         debug_assert!(word.length() <= self.bytes);
         self.word.store(word.bits(), Relaxed);
         let end = self.at.wrapping_add(record_bytes(word.length().min(self.bytes)));
-        self.view.publish(p, end.wrapping_sub(p.pos));
+        self.view.publish(p, end.wrapping_sub(p.pos), None);
     }
 }

@@ -2,9 +2,9 @@
 
 use core::ptr::NonNull;
 
-use super::{View, Word, record_bytes, words_of};
-use crate::atomic::AtomicU64;
+use super::{TailWord, View, Word, record_bytes, words_of};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::{AtomicU64, fence};
 
 /// Where the consumer is; kept in its own memory, so that no peer can move it.
 ///
@@ -41,6 +41,12 @@ impl Consumer {
     pub fn position(&self) -> u64 {
         self.pos
     }
+
+    /// Whether it knows of a record, without a look at what the producer writes.
+    #[must_use]
+    pub fn knows_more(&self) -> bool {
+        self.tail != self.pos
+    }
 }
 
 impl View {
@@ -60,8 +66,16 @@ impl View {
         let need = record_bytes(bytes);
         // Where `bytes` is a constant, so is the number of words.
         let Some(words) = words.get_mut(..words_of(bytes)) else { return false };
-        if c.tail == c.pos && self.look_for_records(c).is_err() {
-            return false;
+        if c.tail == c.pos {
+            let seen = self.tail();
+            if seen.pos().wrapping_sub(c.pos) == need && self.read_post(seen, words) {
+                c.tail = seen.pos();
+                self.pass(c, seen.pos());
+                return true;
+            }
+            if self.note_records(c, seen).is_err() {
+                return false;
+            }
         }
         let word = self.word_at(c.pos).load(Relaxed);
         if word != Word::whole(bytes).bits()
@@ -115,13 +129,38 @@ impl View {
 
     #[inline]
     fn look_for_records(&self, c: &mut Consumer) -> Result<(), NoRecord> {
+        self.note_records(c, self.tail())
+    }
+
+    #[inline(always)]
+    fn tail(&self) -> TailWord {
         // ORDERING: acquire side of *publish*.
-        let tail = self.lane().tail.0.load(Acquire);
+        TailWord(self.lane().tail.0.word.load(Acquire))
+    }
+
+    /// Reads the payload of the last record, which ends at `seen`, from its post, if it has one and
+    /// still is the last.
+    #[inline(always)]
+    fn read_post(&self, seen: TailWord, words: &mut [u64]) -> bool {
+        let tail = &self.lane().tail.0;
+        let post = seen.post().and_then(|index| tail.posts.get(index));
+        let Some(post) = post.filter(|post| words.len() <= post.len()) else { return false };
+        for (word, from) in words.iter_mut().zip(post) {
+            *word = from.load(Relaxed);
+        }
+        // ORDERING: acquire side of *post*.
+        fence(Acquire);
+        tail.word.load(Relaxed) == seen.0
+    }
+
+    #[inline(always)]
+    fn note_records(&self, c: &mut Consumer, seen: TailWord) -> Result<(), NoRecord> {
+        let tail = seen.pos();
         let there = tail.wrapping_sub(c.pos);
         if there == 0 {
             return Err(NoRecord::Empty);
         }
-        if there > self.capacity() || (tail | c.pos) % 8 != 0 {
+        if there > self.capacity() || c.pos % 8 != 0 {
             return Err(NoRecord::Corrupt);
         }
         // INVARIANT: as was just checked.

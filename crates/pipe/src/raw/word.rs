@@ -1,4 +1,4 @@
-//! The word before each record's payload.
+//! The word before each record's payload, and the producer's position.
 
 /// Length and flags of a record: `length:48 | 0 | PAD (60) | HANDLES (61) | MORE (62) | START (63)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,36 @@ impl Word {
     pub(super) fn is_unknown(self) -> bool {
         let known = Self::LENGTH | Self::HANDLES | Self::MORE | Self::START;
         self.0 & !known != 0
+    }
+}
+
+/// The producer's position, read once: `pos | post`, where the position is a multiple of 8, and the
+/// last record's payload lies in post 1, or 2, or (0) in none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TailWord(pub(super) u64);
+
+impl TailWord {
+    const POST: u64 = 3;
+    const LOW: u64 = 7;
+
+    #[inline(always)]
+    pub(super) fn new(pos: u64, post: Option<usize>) -> Self {
+        Self(pos & !Self::LOW | post.map_or(0, |index| index as u64 + 1))
+    }
+
+    #[inline(always)]
+    pub(super) fn pos(self) -> u64 {
+        self.0 & !Self::LOW
+    }
+
+    /// Which of the two posts, if any.
+    #[inline(always)]
+    pub(super) fn post(self) -> Option<usize> {
+        match self.0 & Self::POST {
+            1 => Some(0),
+            2 => Some(1),
+            _ => None,
+        }
     }
 }
 

@@ -9,6 +9,15 @@
 //! budget, and would sleep for ever after. So now and then a wait *probes* with the whole budget.
 //! One of the two is then awake when the answer comes, answers at once, and so draws the other in.
 //! Probes that fail become rare: on a core that both share, none succeeds.
+//!
+//! # Streams
+//!
+//! Where items come one after the other, who takes each as soon as it is there follows at its maker's
+//! heels: every look takes the cache line away that the maker writes next, and both go at the pace of
+//! cache lines that are fought for. Who *lingers* a moment before it looks again finds several, and
+//! leaves the maker alone meanwhile. Whether it was worth it is learnt as above: now and then a wait
+//! lingers to find out, and as long as more than one item was there after it, each wait does. An
+//! answer of a partner who waits for the next question is never more than one.
 
 use core::cell::Cell;
 use core::hint;
@@ -34,6 +43,12 @@ const LOOK_EVERY: u32 = 128;
 /// A spin that takes longer after its first look at the clock has attempts that are no glances, as
 /// where somebody writes rubbish to what they read; it would outlast any deadline.
 const MOST_NS: u64 = 1_000_000;
+/// Pauses of a wait that lingers: the time of some cache lines' ways.
+const LINGER: u32 = 40;
+/// Waits between those that linger to find out, at first.
+const LINGER_EVERY: u32 = 16;
+/// The most waits between them.
+const LINGER_MOST: u32 = 1024;
 /// Sleeps after which the number of usable processors is asked for again.
 const ASK_CPUS_EVERY: u32 = 64;
 
@@ -91,16 +106,48 @@ impl Pace {
 /// The spin budget of one handle, in the memory of its own process.
 ///
 /// Threads that share the handle share the budget; what one of them loses in a race is a lesson.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Spin {
     pace: AtomicU32,
+    /// `waits until one lingers:16 | after how many the last did:16`; zero lingers always.
+    stream: AtomicU32,
+}
+
+impl Default for Spin {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Spin {
     /// A budget of a handle that never waited.
     #[must_use]
     pub const fn new() -> Self {
-        Self { pace: AtomicU32::new(0) }
+        Self { pace: AtomicU32::new(0), stream: AtomicU32::new(LINGER_EVERY << 16 | LINGER_EVERY) }
+    }
+
+    /// Pauses for some hundred nanoseconds, if that seems worth it, and tells whether it did: for who
+    /// found nothing and is going to wait. Where it did, [`lingered`](Self::lingered) is to be called.
+    pub fn linger(&self) -> bool {
+        let stream = self.stream.load(Relaxed);
+        let (left, every) = (stream >> 16, stream & 0xffff);
+        if left > 0 {
+            self.stream.store((left - 1) << 16 | every, Relaxed);
+            return false;
+        }
+        if self.pace().budget() == 0 {
+            // Nobody does anything meanwhile.
+            return false;
+        }
+        (0..LINGER).for_each(|_| hint::spin_loop());
+        true
+    }
+
+    /// After a wait that lingered: whether there was more than what was waited for.
+    pub fn lingered(&self, more: bool) {
+        let every = self.stream.load(Relaxed) & 0xffff;
+        let every = if more { 0 } else { (every * 2).clamp(LINGER_EVERY, LINGER_MOST) };
+        self.stream.store(every << 16 | every, Relaxed);
     }
 
     /// Calls `attempt` until it returns something or the budget is spent.
@@ -202,7 +249,8 @@ mod tests {
     #[test]
     fn slow_attempts_do_not_make_a_spin_last() {
         let mut attempts = 0;
-        let spin = Spin { pace: AtomicU32::new(Pace::new(MOST, 0, PROBE_EVERY).0) };
+        let spin = Spin::new();
+        spin.pace.store(Pace::new(MOST, 0, PROBE_EVERY).0, Relaxed);
         let got = spin.until(|| {
             attempts += 1;
             std::thread::sleep(std::time::Duration::from_micros(50));
