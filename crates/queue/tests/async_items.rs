@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use crossproc_queue::{Cause, GetError, PutError, Queue};
+use crossproc_queue::{Cause, GetError, PriorityQueue, PutError, Queue};
 use crossproc_segment::wait::waiters;
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
 use tokio::runtime::{Builder, Runtime};
@@ -374,4 +374,25 @@ fn a_timeout_leaves_the_queue_as_it_was() {
         assert_eq!(queue.get_async().await.unwrap(), 1);
         assert!(queue.is_empty());
     });
+}
+
+#[test]
+fn a_task_waits_for_the_highest_level_of_a_priority_queue_and_for_room_at_one() {
+    let queue = PriorityQueue::<u64>::bounded(3, 1).unwrap();
+    let mut get = Task::new(queue.get_async());
+    assert!(get.poll().is_pending());
+    queue.put(1, 7).unwrap();
+    get.until_woken(1);
+    assert!(matches!(get.poll(), std::task::Poll::Ready(Ok((1, 7)))));
+    queue.put(0, 1).unwrap();
+    let mut put = Task::new(queue.put_async(0, 2));
+    assert!(put.poll().is_pending());
+    block_on(queue.put_async(2, 3)).unwrap();
+    assert_eq!(block_on(queue.get_async()).unwrap(), (2, 3));
+    assert_eq!(block_on(queue.get_async()).unwrap(), (0, 1));
+    put.until_woken(1);
+    assert!(matches!(put.poll(), std::task::Poll::Ready(Ok(()))));
+    queue.close();
+    assert_eq!(block_on(queue.get_async()).unwrap(), (0, 2));
+    assert!(matches!(block_on(queue.get_async()), Err(GetError::Closed)));
 }

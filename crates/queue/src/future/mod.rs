@@ -42,6 +42,7 @@
 
 mod get;
 mod lease;
+mod priority;
 mod put;
 mod ready;
 mod sink;
@@ -49,6 +50,7 @@ mod stream;
 
 pub use get::Get;
 pub use lease::GetLease;
+pub use priority::{GetFirst, PutAt};
 pub use put::Put;
 pub use sink::ItemSink;
 pub use stream::ItemStream;

@@ -26,7 +26,7 @@ impl<T> Waitable for Entries<T> {
 
 /// The address of an eventcount names the condition that it tells of: as long as somebody waits, what
 /// stands for it keeps the queue, and so the memory.
-fn key(of: Source<'_>, more: bool) -> (usize, u64) {
+pub(super) fn key(of: Source<'_>, more: bool) -> (usize, u64) {
     let Source::EventCount(_, eventcount) = of else { return (0, 0) };
     (std::ptr::from_ref(eventcount).addr(), u64::from(more))
 }

@@ -422,7 +422,7 @@ impl<T> PriorityQueue<T> {
         Space(self.level(level).clone())
     }
 
-    pub(super) fn level(&self, level: usize) -> &Queue<T> {
+    pub(crate) fn level(&self, level: usize) -> &Queue<T> {
         let levels = self.queues.len();
         self.queues.get(level).unwrap_or_else(|| {
             panic!("level {level} of a queue that has {levels}, which count from 0")

@@ -127,7 +127,12 @@ impl<T: Message> PriorityQueue<T> {
     }
 
     #[inline]
-    fn put_within(&self, level: usize, item: &T, patience: Patience) -> Result<(), Refusal> {
+    pub(crate) fn put_within(
+        &self,
+        level: usize,
+        item: &T,
+        patience: Patience,
+    ) -> Result<(), Refusal> {
         let queue = self.level(level);
         self.levels.admit()?;
         match queue.put_within(item, patience) {
