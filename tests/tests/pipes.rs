@@ -3,6 +3,8 @@
 
 crossproc::test_init!();
 
+#[path = "pipes/descriptors.rs"]
+mod descriptors;
 #[path = "pipes/ends.rs"]
 mod ends;
 #[path = "pipes/killed.rs"]

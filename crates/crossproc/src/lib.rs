@@ -13,7 +13,7 @@ pub use crossproc_message::__private;
 pub use crossproc_message::front::Pod;
 pub use crossproc_message::{DecodeError, EncodeError, Message, Plain};
 pub use crossproc_pipe::{
-    AcceptError, BindError, ConnectError, Connector, Listener, ListenerOptions,
+    AcceptError, BindError, ConnectError, Connector, Descriptor, Listener, ListenerOptions,
 };
 pub use crossproc_pipe::{
     OneWay, Peer, Pipe, PipeEnd, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError,

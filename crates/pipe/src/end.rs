@@ -75,6 +75,8 @@ pub(crate) struct Inlet {
 pub(crate) struct End {
     /// The member that took it, or [`LET_GO`].
     owner: AtomicU32,
+    /// The same, as long as it may send.
+    sends: AtomicU32,
     me: NonNull<AtomicU32>,
     /// Which move of the end it was in which it was sent off last.
     moves: AtomicU32,
@@ -119,7 +121,7 @@ impl End {
         let segment = object.segment();
         let me = segment.me();
         let (moves, hand) = arrived.unzip();
-        lanes[0].header().take(side, me, moves, |id| segment.alive(id))?;
+        let may_send = lanes[0].header().take(side, me, moves, |id| segment.alive(id))?;
         let (out, inlet) = match side {
             Side::First => (lanes[0], lanes[1]),
             Side::Second => (lanes[1], lanes[0]),
@@ -130,6 +132,7 @@ impl End {
         // INVARIANT: the word of this segment, and views of this object.
         Ok(Self {
             owner: AtomicU32::new(me.get()),
+            sends: AtomicU32::new(if may_send { me.get() } else { LET_GO }),
             me: NonNull::from(segment.me_word()),
             moves: AtomicU32::new(0),
             places: AtomicU32::new(0),
@@ -165,6 +168,12 @@ impl End {
         self.owner.load(Relaxed) == self.me()
     }
 
+    /// Whether this process has the end, and has not said that it sends no more.
+    #[inline(always)]
+    pub(crate) fn may_send(&self) -> bool {
+        self.sends.load(Relaxed) == self.me()
+    }
+
     /// The member that this process is; in a forked child another, or none.
     #[inline(always)]
     fn me(&self) -> u32 {
@@ -191,6 +200,12 @@ impl End {
         }
     }
 
+    /// Whether nothing more comes from the other end; with [`Look::Repair`] asks whether its process
+    /// lives.
+    pub(crate) fn look_for_more(&self, look: Look) -> bool {
+        self.look_for_peer(look) || self.header().is_over(self.side.other())
+    }
+
     pub(crate) fn peer(&self) -> Peer {
         self.look_for_peer(Look::Repair);
         match self.header().end_state(self.side.other()) {
@@ -200,6 +215,27 @@ impl End {
             EndState::Closed => Peer::Closed,
             EndState::Died => Peer::Died,
         }
+    }
+
+    /// Says to the other end that nothing more is sent, once no thread of this process sends.
+    pub(crate) fn close_send(&self) {
+        if !self.may_send() {
+            return;
+        }
+        let owner = self.sends.swap(LET_GO, Relaxed);
+        // Another thread may have been faster.
+        let Some(me) = MemberId::new(owner).filter(|me| me.get() == owner) else { return };
+        // Those asleep look, and see that they may not.
+        self.out.view.space().notify_all();
+        let Some(producer) = self.out.turn.hold(Patience::Endless) else {
+            // A thread may still be there.
+            self.sends.store(owner, Relaxed);
+            return;
+        };
+        if self.header().shut(self.side, me) {
+            self.out.view.items().notify_all();
+        }
+        drop(producer);
     }
 
     /// Closes the end for all threads of this process, and so for the peer; for that one only once
@@ -261,6 +297,9 @@ impl End {
         *gone.producer = self.out.view.producer();
         gone.taking.go_on_at(self.inlet.view.consumer());
         self.owner.store(gone.me.get(), Relaxed);
+        if !self.header().is_over(self.side) {
+            self.sends.store(gone.me.get(), Relaxed);
+        }
         true
     }
 
@@ -270,6 +309,7 @@ impl End {
             return None;
         }
         let owner = self.owner.swap(LET_GO, Relaxed);
+        let sends = self.sends.swap(LET_GO, Relaxed);
         // Another thread may have been faster.
         let me = MemberId::new(owner).filter(|me| me.get() == owner)?;
         // Those asleep look, and see that it is not theirs any more.
@@ -278,6 +318,7 @@ impl End {
         let gone = self.both_turns(me);
         if gone.is_none() {
             // A thread may still be there.
+            self.sends.store(sends, Relaxed);
             self.owner.store(owner, Relaxed);
         }
         gone

@@ -40,7 +40,7 @@ impl From<Taken> for Error {
 
 const CLOSED: &str = "the other end of the pipe is closed, or its process has died";
 const NOT_OWNED: &str = "this end of the pipe is not this process's any more: it was closed here, \
-                         sent to another process, or inherited by a fork";
+                         for sending at least, sent to another process, or inherited by a fork";
 const CORRUPT: &str =
     "the pipe is corrupt: a process wrote where it should not; make the pipe anew";
 
@@ -157,7 +157,8 @@ impl TrySendError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// All that was sent has been received, and the other end was closed, or its process has died.
+    /// All that was sent has been received, and the other end was closed, for sending at least, or its
+    /// process has died.
     #[error("{CLOSED}")]
     Closed,
     /// The next message is no item of this type, or holds a handle that cannot be attached here. It
@@ -197,7 +198,8 @@ pub enum TryRecvError {
     /// Nothing was ready, until the deadline if there was one.
     #[error("the pipe is empty")]
     Empty,
-    /// All that was sent has been received, and the other end was closed, or its process has died.
+    /// All that was sent has been received, and the other end was closed, for sending at least, or its
+    /// process has died.
     #[error("{CLOSED}")]
     Closed,
     /// As [`RecvError::Malformed`].

@@ -9,6 +9,8 @@ mod borrow;
 #[cfg(not(crossproc_loom))]
 mod bytes;
 #[cfg(not(crossproc_loom))]
+mod descriptor;
+#[cfg(not(crossproc_loom))]
 mod end;
 #[cfg(not(crossproc_loom))]
 mod error;
@@ -43,6 +45,8 @@ mod waitable;
 
 #[cfg(not(crossproc_loom))]
 pub use borrow::Borrowed;
+#[cfg(not(crossproc_loom))]
+pub use descriptor::Descriptor;
 #[cfg(not(crossproc_loom))]
 pub use end::Peer;
 #[cfg(not(crossproc_loom))]

@@ -70,7 +70,8 @@ impl<A, B> PipeEnd<A, B> {
         (&mut self.out, &mut self.inlet)
     }
 
-    /// Takes the two halves apart, for two threads. The end is closed when both are dropped. Halves
+    /// Takes the two halves apart, for two threads. When the sender is dropped the peer sees the end
+    /// after what was sent ([`close_send`](Self::close_send)); when both are, the end is closed. Halves
     /// cannot be sent to other processes.
     ///
     /// # Examples
@@ -86,7 +87,7 @@ impl<A, B> PipeEnd<A, B> {
     /// ```
     #[must_use]
     pub fn split(self) -> (Sender<A>, Receiver<B>) {
-        (self.out, self.inlet)
+        (self.out.alone(), self.inlet)
     }
 
     /// As [`Sender::send_bytes`].
@@ -124,6 +125,37 @@ impl<A, B> PipeEnd<A, B> {
     /// As [`Receiver::set_max_len`].
     pub fn set_max_len(&self, bytes: u64) {
         self.inlet.set_max_len(bytes);
+    }
+
+    /// Says that nothing more is sent, in all threads of this process that share the end: the peer gets
+    /// what was sent, and then `Closed`. It can go on sending, and this end receiving; as
+    /// `TcpStream::shutdown(Shutdown::Write)`.
+    ///
+    /// From now on sending from here is refused with `NotOwned`; a thread that waits for room comes
+    /// back with that, one that is in the midst of a message in parts as well. It stays so if the end is
+    /// sent to another process. Never blocks, but for threads that are just in the middle of a call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_pipe::{Pipe, RecvError, SendError};
+    ///
+    /// let (a, b) = Pipe::<u8, u8>::new()?;
+    /// let summing = std::thread::spawn(move || {
+    ///     let sum = b.iter().map(Result::unwrap).sum();
+    ///     b.send(&sum)
+    /// });
+    /// a.send(&1)?;
+    /// a.send(&2)?;
+    /// a.close_send();
+    /// assert!(matches!(a.send(&3), Err(SendError::NotOwned)));
+    /// assert_eq!(a.recv()?, 3);
+    /// summing.join().unwrap()?;
+    /// assert!(matches!(a.recv(), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close_send(&self) {
+        self.end().close_send();
     }
 
     /// Closes the end, in all threads of this process that share it; see [`Sender::close`] and

@@ -62,6 +62,9 @@
 //!
 //! Close: CAS OPEN(me) -> CLOSED, **commit**; then all are woken.
 //!
+//! Shut: CAS OPEN(me) -> OPEN(me) with SHUT, **commit**; then those who wait for records are woken. They
+//! see the end after the last record, as if it were closed; the other direction goes on.
+//!
 //! # Orderings
 //!
 //! - **publish**: store of `tail` (Release) to its load by the consumer (Acquire); the records.
@@ -70,8 +73,8 @@
 //! - **post**: the fence (Release) between the store of `tail` and the next use of a post, to the fence
 //!   (Acquire) between reading a post and looking at `tail` again: whoever reads a payload that is
 //!   newer than the `tail` it saw finds that `tail` gone.
-//! - **end**: CAS of an end's word (Release) to its loads (Acquire). Whoever sees it CLOSED or DIED
-//!   sees the last `tail` of that end; whoever takes it sees the last positions of its
+//! - **end**: CAS of an end's word (Release) to its loads (Acquire). Whoever sees it CLOSED, SHUT or
+//!   DIED sees the last `tail` of that end; whoever takes it sees the last positions of its
 //!   predecessor, of which one that died is ordered before the answer of the kernel that it is dead.
 //! - Whether somebody sleeps is asked after each commit, by [`EventCount`], which brings its own
 //!   fence. All are woken: they are threads of one process, as a rule one, and the others may wait
@@ -89,6 +92,8 @@
 //! | take between chunks          | the rest of a message         | the next consumer passes it over |
 //! | close before its commit      | OPEN(dead)                    | who waits asks: DIED             |
 //! | close after its commit       | CLOSED, nobody woken          | the next look                    |
+//! | shut before its commit       | OPEN(dead)                    | who waits asks: DIED             |
+//! | shut after its commit        | OPEN(dead) with SHUT          | the next look; who sends: DIED   |
 //! | with an end on its way       | MOVING(dead)                  | as OPEN(dead); the message's receiver takes it |
 //!
 //! # Limits

@@ -493,7 +493,7 @@ impl End {
             Err(NoRecord::Empty) => {}
             answer => return Ok(answer?),
         }
-        if !self.look_for_peer(look) {
+        if !self.look_for_more(look) {
             return Err(TryRecvError::Empty);
         }
         // Once more: what was sent last may have come between the two looks.

@@ -41,6 +41,8 @@ use crate::raw::{Claim, Producer, Refused, View, Word};
 /// ```
 pub struct Sender<T> {
     pub(crate) end: Arc<End>,
+    /// Alone, it closes its direction when it goes; beside its receiver, the end does.
+    half: Option<Half>,
     item: PhantomData<fn(T)>,
 }
 
@@ -49,6 +51,15 @@ pub struct Sender<T> {
 pub(crate) struct Progress {
     begun: bool,
     sent: usize,
+}
+
+/// That a direction ends with its sender, though the end does not.
+struct Half(Arc<End>);
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        self.0.close_send();
+    }
 }
 
 impl<T: Message> Sender<T> {
@@ -143,7 +154,7 @@ impl<T: Message> Sender<T> {
         let Some(mut producer) = out.turn.at_once() else {
             return self.send_message(item, patience());
         };
-        let is_sent = self.end.is_ours()
+        let is_sent = self.end.may_send()
             && !self.end.is_peer_gone()
             && out.view.put_words_at_once(&mut producer, bytes as u64, words.as_slice());
         drop(producer);
@@ -169,7 +180,13 @@ impl<T: Message> Sender<T> {
 
 impl<T> Sender<T> {
     pub(crate) fn new(end: Arc<End>) -> Self {
-        Self { end, item: PhantomData }
+        Self { end, half: None, item: PhantomData }
+    }
+
+    /// Takes it apart from its receiver: what it sends with ends with it.
+    pub(crate) fn alone(mut self) -> Self {
+        self.half = Some(Half(Arc::clone(&self.end)));
+        self
     }
 
     /// Sends bytes as they are. Blocks as [`send`](Self::send).
@@ -241,6 +258,14 @@ impl<T> Sender<T> {
         self.end.close(RESERVED);
     }
 
+    /// Says that nothing more is sent, in all threads of this process that share the end; as
+    /// [`PipeEnd::close_send`](crate::PipeEnd::close_send).
+    ///
+    /// Dropping the half of a [`PipeEnd`](crate::PipeEnd) does the same.
+    pub fn close_send(&self) {
+        self.end.close_send();
+    }
+
     /// Who has the other end now. Asks the kernel whether that process lives.
     ///
     /// # Examples
@@ -305,7 +330,7 @@ impl<T> Sender<T> {
         patience: Patience,
     ) -> Result<(), TrySendError> {
         let out = self.outlet();
-        if !self.end.is_ours() {
+        if !self.end.may_send() {
             return Err(TrySendError::NotOwned);
         }
         let Some(mut producer) = out.turn.hold(patience) else { return Err(TrySendError::Full) };
@@ -379,7 +404,7 @@ impl<T> Sender<T> {
     ) -> Result<Claim<'v>, TrySendError> {
         let view = &self.outlet().view;
         let mut attempt = |look| {
-            if !self.end.is_ours() {
+            if !self.end.may_send() {
                 return Err(TrySendError::NotOwned);
             }
             if self.end.look_for_peer(look) {

@@ -129,13 +129,13 @@ impl<T> Sender<T> {
 impl End {
     /// Whether a message of that length would be sent at once, or none can be sent any more.
     pub(crate) fn has_room(&self, look: Look, bytes: u64) -> bool {
-        if !self.is_ours() || self.look_for_peer(look) {
+        if !self.may_send() || self.look_for_peer(look) {
             return true;
         }
         // While another thread sends, the room is that one's.
         self.out.turn.look().is_some_and(|mut producer| {
             // Without the end, where this process was in the ring says nothing.
-            !self.is_ours() || self.out.view.has_room(&mut producer, bytes) != Err(Refused::Full)
+            !self.may_send() || self.out.view.has_room(&mut producer, bytes) != Err(Refused::Full)
         })
     }
 }

@@ -11,7 +11,7 @@ use crossproc_pipe::{
     TrySendError,
 };
 use crossproc_segment::Segment;
-use crossproc_segment::wait::{WaitFd, Waitable, wait_any};
+use crossproc_segment::wait::{Look, WaitFd, Waitable, wait_any};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::poll;
 
@@ -441,5 +441,94 @@ fn asking_for_room_writes_nothing() -> Answer {
     assert_eq!(wait_any(&[&tx.space_for(24)], None)?, [0]);
     // SAFETY: as above.
     assert_eq!(unsafe { word.read() }, before);
+    Ok(())
+}
+
+/// Nothing more comes, though the other end is there.
+fn is_at_its_end(end: &PipeEnd<u64, u64>) {
+    assert!(matches!(end.peer(), Peer::Present(_)));
+    assert!(matches!(end.recv(), Err(RecvError::Closed)));
+    assert!(matches!(end.try_recv(), Err(TryRecvError::Closed)));
+    assert!(end.poll(None) && end.is_ready(Look::Quick));
+}
+
+#[test]
+fn one_direction_ends_and_the_other_goes_on() -> Answer {
+    let (a, b) = Pipe::<u64, u64>::new()?;
+    a.send(&1)?;
+    a.close_send();
+    a.close_send();
+    assert!(a.is_owned());
+    assert!(matches!(a.send(&2), Err(SendError::NotOwned)));
+    assert!(matches!(a.try_send(&2), Err(TrySendError::NotOwned)));
+    assert!(matches!(a.send_bytes(b"2"), Err(SendError::NotOwned)));
+    assert!(a.space().is_ready(Look::Quick), "so that who waits for it finds out");
+    assert_eq!(b.recv()?, 1);
+    is_at_its_end(&b);
+    for number in 0..3 {
+        b.send(&number)?;
+        assert_eq!(a.recv()?, number);
+    }
+    b.close_send();
+    assert!(matches!(a.recv(), Err(RecvError::Closed)));
+    drop(a);
+    assert_eq!(b.peer(), Peer::Closed);
+    Ok(())
+}
+
+#[test]
+fn who_waits_hears_that_no_more_is_sent() -> Answer {
+    let (a, b) = Pipe::<u64, u64>::options().capacity(64).pair()?;
+    thread::scope(|scope| {
+        let receiving = scope.spawn(|| b.recv());
+        a.close_send();
+        assert!(receiving.join().is_ok_and(|got| matches!(got, Err(RecvError::Closed))));
+        // And a thread of this side, which waits for room.
+        while b.try_send(&1).is_ok() {}
+        let sending = scope.spawn(|| b.send(&2));
+        b.close_send();
+        assert!(sending.join().is_ok_and(|sent| matches!(sent, Err(SendError::NotOwned))));
+    });
+    let all: Result<Vec<_>, _> = a.iter().collect();
+    assert!(all?.iter().all(|&number| number == 1));
+    Ok(())
+}
+
+#[test]
+fn dropping_the_sending_half_ends_its_direction() -> Answer {
+    let (a, b) = Pipe::<u64, u64>::new()?;
+    let (tx, rx) = a.split();
+    tx.send(&1)?;
+    drop(tx);
+    assert_eq!(b.iter().collect::<Result<Vec<_>, _>>()?, [1]);
+    b.send(&2)?;
+    assert_eq!(rx.recv()?, 2);
+    // The other way round nothing ends: what comes may still be answered.
+    let (_tx, rx) = b.split();
+    drop(rx);
+    Ok(())
+}
+
+#[test]
+fn that_no_more_is_sent_goes_along_with_the_end() -> Answer {
+    let segment = Segment::anonymous(1 << 20)?;
+    let pipe = Pipe::<u64, u64>::closed_in(&segment)?;
+    let (a, b) = (pipe.first()?, pipe.second()?);
+    a.close_send();
+    let mut bytes = Vec::new();
+    let sent = encode(&a, &mut bytes)?;
+    assert!(matches!(b.recv(), Err(RecvError::Closed)));
+    // Refused, and so back here.
+    sent.take_back();
+    assert!(a.is_owned() && matches!(a.send(&1), Err(SendError::NotOwned)));
+    let a = moved(&a)?;
+    assert!(a.is_owned() && matches!(a.send(&1), Err(SendError::NotOwned)));
+    b.send(&1)?;
+    assert_eq!(a.recv()?, 1);
+    drop(a);
+    // A successor begins anew.
+    let a = pipe.first()?;
+    a.send(&2)?;
+    assert_eq!(b.recv()?, 2);
     Ok(())
 }

@@ -131,6 +131,34 @@ fn the_end_comes_after_the_last_record_of_a_closer() {
 }
 
 #[test]
+fn the_end_comes_after_the_last_record_of_one_who_shuts() {
+    the_end_comes_last(|s| assert!(s.header().shut(Side::First, id(1))));
+}
+
+#[test]
+fn an_end_that_is_shut_stays_shut_when_it_moves_and_not_for_a_successor() {
+    model(|| {
+        let shared = Shared::open();
+        let header = shared.header();
+        let moving = spawn(&shared, |s| s.header().send_off(Side::First, id(1)));
+        let shut = header.shut(Side::First, id(1));
+        let moves = moving.join().unwrap();
+        assert_eq!(moves, Some(1));
+        assert_eq!(header.is_over(Side::First), shut);
+        // As it was, or not at all.
+        let again = header.send_again(Side::First, id(1), 1);
+        assert!(header.take_back(Side::First, id(1), again.unwrap()));
+        assert_eq!(header.is_over(Side::First), shut);
+        let moves = header.send_off(Side::First, id(1));
+        assert_eq!(header.take(Side::First, id(3), moves, |_| true), Ok(!shut));
+        assert_eq!(header.is_over(Side::First), shut);
+        shared.die(id(3));
+        assert_eq!(header.take(Side::First, id(4), None, |who| shared.alive(who)), Ok(true));
+        assert!(!header.is_over(Side::First));
+    });
+}
+
+#[test]
 fn the_end_comes_after_the_last_record_of_a_dead() {
     the_end_comes_last(|s| s.die(id(1)));
 }

@@ -66,7 +66,7 @@ enum Way {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Scope {
     way: Way,
-    /// Whether `SEGMENTS` has any; if not, it is empty, without loans too.
+    /// Whether `SEGMENTS` may have any, or loans; if not, it is empty.
     has_segments: bool,
 }
 
@@ -151,9 +151,16 @@ pub fn unreachable_error() -> Option<Error> {
     if HAS_FAILED.replace(false) { FAILED.take() } else { None }
 }
 
-/// Whether this thread is inside [`sending`].
-pub(crate) fn is_sending() -> bool {
+/// Whether this thread is inside [`sending`]; what is worth something only there asks first.
+#[must_use]
+pub fn is_sending() -> bool {
     SCOPE.get().way == Way::Sending
+}
+
+/// Whether this thread is inside [`receiving`].
+#[must_use]
+pub fn is_receiving() -> bool {
+    SCOPE.get().way == Way::Receiving
 }
 
 /// Notes that a handle of `segment` was serialised. False outside [`sending`].
@@ -175,9 +182,9 @@ pub(crate) fn note_sent(segment: &Segment) -> bool {
 ///
 /// Outside [`sending`], where no handle serialises, nothing is noted.
 pub fn note_loan(take_back: impl Fn() + Send + Sync + 'static) {
-    // A handle has noted its segment by now.
-    if SCOPE.get() == (Scope { way: Way::Sending, has_segments: true }) {
+    if SCOPE.get().way == Way::Sending {
         SEGMENTS.with_borrow_mut(|sent| sent.loans.push(Loan(Arc::new(take_back))));
+        SCOPE.set(Scope { way: Way::Sending, has_segments: true });
     }
 }
 

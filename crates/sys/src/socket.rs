@@ -10,7 +10,7 @@ use std::ptr;
 
 use crate::call;
 
-pub use named::{accept, bind, connect, listen, recv, shut_down};
+pub use named::{accept, bind, bind_abstract, connect, connect_abstract, listen, recv, shut_down};
 
 /// How many descriptors one message can carry (the kernel's `SCM_MAX_FD`).
 pub const MOST_FDS: usize = 253;

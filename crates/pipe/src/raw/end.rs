@@ -39,9 +39,10 @@ impl Side {
     }
 }
 
-/// The word of an end: `id:28 | MOVING (28) | DIED (29) | CLOSED (30) | 0 | moves:32`.
+/// The word of an end: `id:28 | MOVING (28) | DIED (29) | CLOSED (30) | SHUT (31) | moves:32`.
 ///
-/// It counts how often the end was sent off, so that an old message or an old handle cannot be taken
+/// SHUT says that whoever has it sends no more; it receives all the same. It goes with the end to
+/// another process, and ends with a successor. The word counts how often the end was sent off, so that an old message or an old handle cannot be taken
 /// for the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndWord(u64);
@@ -65,6 +66,7 @@ impl EndWord {
     const MOVING: u64 = 1 << 28;
     const DIED: u64 = 1 << 29;
     const CLOSED: u64 = 1 << 30;
+    const SHUT: u64 = 1 << 31;
 
     fn open(id: MemberId, moves: u32) -> Self {
         Self(u64::from(moves) << 32 | u64::from(id.get()))
@@ -76,6 +78,20 @@ impl EndWord {
 
     fn closed(moves: u32) -> Self {
         Self(u64::from(moves) << 32 | Self::CLOSED)
+    }
+
+    fn is_shut(self) -> bool {
+        self.0 & Self::SHUT != 0
+    }
+
+    /// The same, and SHUT if that one was.
+    fn shut_as(self, other: Self) -> Self {
+        Self(self.0 | other.0 & Self::SHUT)
+    }
+
+    /// Without SHUT.
+    fn plain(self) -> Self {
+        Self(self.0 & !Self::SHUT)
     }
 
     fn moves(self) -> u32 {
@@ -114,7 +130,7 @@ impl Header {
     }
 
     /// Takes the end `side` for `me`; one that is on its way only if it came here, in the move
-    /// `arrived`.
+    /// `arrived`. Tells whether it may send: not if it arrived and was shut before.
     ///
     /// # Errors
     ///
@@ -125,21 +141,21 @@ impl Header {
         me: MemberId,
         arrived: Option<u32>,
         alive: impl Fn(MemberId) -> bool,
-    ) -> Result<(), Taken> {
+    ) -> Result<bool, Taken> {
         let end = self.end(side);
         // ORDERING: feeds `alive`, which must not be asked before.
         let mut seen = EndWord(end.load(Acquire));
         for _ in 0..TRIES {
+            let mut open = EndWord::open(me, seen.moves());
             match seen.state() {
-                EndState::Moving(_) if arrived == Some(seen.moves()) => {}
+                EndState::Moving(_) if arrived == Some(seen.moves()) => open = open.shut_as(seen),
                 EndState::Open(id) | EndState::Moving(id) if alive(id) => return Err(Taken(id)),
                 _ => {}
             }
             // commit: the end is ours.
             // ORDERING: both sides of *end*.
-            let open = EndWord::open(me, seen.moves());
             match end.compare_exchange(seen.0, open.0, AcqRel, Acquire) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(!open.is_shut()),
                 Err(found) => seen = EndWord(found),
             }
         }
@@ -155,13 +171,23 @@ impl Header {
         .is_some()
     }
 
+    /// Says that nothing more is sent from this end, if `me` has it. The caller wakes those who receive
+    /// at the other.
+    pub fn shut(&self, side: Side, me: MemberId) -> bool {
+        // commit: what was sent so far was the last.
+        self.replace(side, |seen| {
+            (seen.state() == EndState::Open(me)).then_some(EndWord(seen.0 | EndWord::SHUT))
+        })
+        .is_some()
+    }
+
     /// Notes that the end is on its way to another process, if `me` has it. Returns which move of the
     /// end it is.
     pub fn send_off(&self, side: Side, me: MemberId) -> Option<u32> {
         // commit: whoever gets the message may take it.
         self.replace(side, |seen| {
             let next = seen.moves().wrapping_add(1);
-            (seen.state() == EndState::Open(me)).then(|| EndWord::moving(me, next))
+            (seen.state() == EndState::Open(me)).then(|| EndWord::moving(me, next).shut_as(seen))
         })
     }
 
@@ -170,14 +196,19 @@ impl Header {
     pub fn send_again(&self, side: Side, me: MemberId, moves: u32) -> Option<u32> {
         let next = EndWord::moving(me, moves.wrapping_add(1));
         // commit: whoever gets the new message may take it.
-        self.replace(side, |seen| (seen == EndWord::moving(me, moves)).then_some(next))
+        self.replace(side, |seen| {
+            (seen.plain() == EndWord::moving(me, moves)).then(|| next.shut_as(seen))
+        })
     }
 
     /// Takes back an end that `me` has sent off in the move `moves`, unless it has arrived.
     pub fn take_back(&self, side: Side, me: MemberId, moves: u32) -> bool {
         let open = EndWord::open(me, moves);
         // commit: the end is ours again.
-        self.replace(side, |seen| (seen == EndWord::moving(me, moves)).then_some(open)).is_some()
+        self.replace(side, |seen| {
+            (seen.plain() == EndWord::moving(me, moves)).then(|| open.shut_as(seen))
+        })
+        .is_some()
     }
 
     /// Returns how often the end has moved then.
@@ -218,6 +249,14 @@ impl Header {
     pub fn is_gone(&self, side: Side) -> bool {
         // ORDERING: acquire side of *end*.
         EndWord(self.end(side).load(Acquire)).is_gone()
+    }
+
+    /// Whether nothing more is sent from there: it was shut, closed, or its process found dead.
+    #[must_use]
+    pub fn is_over(&self, side: Side) -> bool {
+        // ORDERING: acquire side of *end*.
+        let word = EndWord(self.end(side).load(Acquire));
+        word.is_gone() || word.is_shut()
     }
 
     /// Who has the end, at that moment.

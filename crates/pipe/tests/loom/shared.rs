@@ -116,7 +116,8 @@ impl Shared {
         if let Some(value) = self.get(c) {
             return Ok(Some(value));
         }
-        if !self.header.bury(Side::First, |who| self.alive(who)) {
+        let gone = self.header.bury(Side::First, |who| self.alive(who));
+        if !gone && !self.header.is_over(Side::First) {
             return Ok(None);
         }
         self.get(c).map(Some).ok_or(())

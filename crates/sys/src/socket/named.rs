@@ -4,6 +4,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::ptr;
 use std::time::Duration;
 
 use crate::call;
@@ -38,10 +39,40 @@ use crate::call;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn bind(path: &Path) -> io::Result<OwnedFd> {
+    bind_to(&address(path)?)
+}
+
+/// The same at a name that is no file: nobody else may have it, and it is gone with the last copy of
+/// the socket. Who is in another network namespace does not find it, and any user can have any name.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AddrInUse`] if it is another's, or as [`bind`].
+///
+/// # Examples
+///
+/// ```
+/// use crossproc_sys::socket;
+/// use std::time::Duration;
+///
+/// let name = format!("sys-doc-abstract-{}", std::process::id());
+/// let listening = socket::bind_abstract(&name)?;
+/// socket::listen(&listening, 8)?;
+/// assert!(socket::bind_abstract(&name).is_err());
+/// let _here = socket::connect_abstract(&name, Duration::MAX)?;
+/// assert!(socket::accept(&listening)?.is_some());
+/// drop(listening);
+/// assert!(socket::connect_abstract(&name, Duration::MAX).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn bind_abstract(name: &str) -> io::Result<OwnedFd> {
+    bind_to(&abstract_address(name)?)
+}
+
+fn bind_to((address, length): &Address) -> io::Result<OwnedFd> {
     let socket = socket(libc::SOCK_NONBLOCK)?;
-    let (address, length) = address(path)?;
     // SAFETY: an open socket, and an address of as many bytes as said.
-    call::check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    call::check(unsafe { libc::bind(socket.as_raw_fd(), ptr::from_ref(address).cast(), *length) })?;
     Ok(socket)
 }
 
@@ -66,7 +97,7 @@ pub fn listen(socket: impl AsFd, backlog: u32) -> io::Result<()> {
 pub fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     let socket = socket.as_fd().as_raw_fd();
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    let (no_address, no_length) = (std::ptr::null_mut(), std::ptr::null_mut());
+    let (no_address, no_length) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: an open descriptor, and the address is not asked for.
     let made = call::retry(|| unsafe { libc::accept4(socket, no_address, no_length, flags) });
     match made {
@@ -90,13 +121,25 @@ fn is_none(error: &io::Error) -> bool {
 /// [`io::ErrorKind::WouldBlock`] if the backlog was full all the time,
 /// [`io::ErrorKind::ConnectionRefused`] if nobody listens there any more, or as the kernel says.
 pub fn connect(path: &Path, patience: Duration) -> io::Result<OwnedFd> {
+    connect_to(&address(path)?, patience)
+}
+
+/// The same to a name of [`bind_abstract`].
+///
+/// # Errors
+///
+/// As [`connect`].
+pub fn connect_abstract(name: &str, patience: Duration) -> io::Result<OwnedFd> {
+    connect_to(&abstract_address(name)?, patience)
+}
+
+fn connect_to((address, length): &Address, patience: Duration) -> io::Result<OwnedFd> {
     let socket = socket(0)?;
-    let (address, length) = address(path)?;
     set_send_timeout(&socket, patience)?;
     let fd = socket.as_raw_fd();
     // Interrupted, it has not connected, unlike a socket of another family.
     // SAFETY: an open socket, and an address of as many bytes as said.
-    call::retry(|| unsafe { libc::connect(fd, (&raw const address).cast(), length) })?;
+    call::retry(|| unsafe { libc::connect(fd, ptr::from_ref(address).cast(), *length) })?;
     // SAFETY: an open descriptor and integers.
     call::check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok(socket)
@@ -154,15 +197,23 @@ fn set_send_timeout(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// The path as an address, and its length.
-fn address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+/// An address, and its length.
+type Address = (libc::sockaddr_un, libc::socklen_t);
+
+fn address(path: &Path) -> io::Result<Address> {
+    fill(call::c_path(path)?.as_bytes_with_nul())
+}
+
+fn abstract_address(name: &str) -> io::Result<Address> {
+    fill(&[b"\0", name.as_bytes()].concat())
+}
+
+fn fill(bytes: &[u8]) -> io::Result<Address> {
     // SAFETY: an address is plain bytes and integers, for which zeroes are a value.
     let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
     address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or(0);
-    let path = call::c_path(path)?;
-    let bytes = path.as_bytes_with_nul();
     if bytes.len() > address.sun_path.len() {
-        let text = "a path too long for a socket: at most 107 bytes";
+        let text = "an address too long for a socket: at most 107 bytes";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     for (to, &from) in address.sun_path.iter_mut().zip(bytes) {

@@ -252,6 +252,19 @@ impl<T: Item> Stage<T> {
         }
     }
 
+    /// The same of one who may be told of the end.
+    fn end_within(&self, patience: Duration) -> Result<u64, String> {
+        let rx = self.receiver()?;
+        let tried = rx.recv_timeout(patience);
+        keep(rx);
+        match tried {
+            Ok(item) => item.number().ok_or_else(|| "a torn message".to_owned()),
+            Err(TryRecvError::Empty) => Ok(REFUSED),
+            Err(TryRecvError::Closed) => Ok(CLOSED),
+            Err(error) => Err(format!("recv: {error}")),
+        }
+    }
+
     /// Which messages are there, in their order; the pipe is then found to work as a new one.
     fn drain(&self) -> Result<Vec<u64>, String> {
         let found = self.received()?;

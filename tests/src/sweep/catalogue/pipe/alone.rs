@@ -214,6 +214,42 @@ pub(super) fn close(items: &[u64]) -> Result<Scenario, String> {
     Ok(Scenario::in_memory(memory, &["died", "closed"], victim, check))
 }
 
+/// The victim says that it sends no more: the survivor gets what was sent, and then the end, whether
+/// that was said or the victim is dead. One who receives meanwhile is told only once it was said.
+pub(super) fn close_send(items: &[u64]) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<u64>::new(0, items)?;
+    let shutting = stage.clone();
+    let victim = part(move || {
+        let tx = must(shutting.sender());
+        move || tx.close_send()
+    });
+    let (checked, other) = (stage.clone(), stage.clone());
+    let check = move |_: &_| -> Finding {
+        let rx = checked.receiver()?;
+        let found: Result<Vec<_>, _> = rx.iter().collect();
+        let found: Vec<_> = found.map_err(super::text)?.iter().map(u64::number).collect();
+        if found != checked.items.iter().map(|&number| Some(number)).collect::<Vec<_>>() {
+            return Err(format!("the messages are {found:?}"));
+        }
+        drop(rx);
+        // A successor may send.
+        checked.fill().map(|()| "told")
+    };
+    let beside = move |witness: &Witness| -> Finding {
+        match (witness.meanwhile, stage.drain()?) {
+            (Some(REFUSED), left) if left[..] == stage.items[..] => Ok("nothing"),
+            (Some(CLOSED), left) if left.is_empty() && stage.items.is_empty() => Ok("told"),
+            (got, left) => Err(format!("the other got {got:?}, {left:?} is left")),
+        }
+    };
+    let act = move |patience| other.end_within(patience);
+    let scenario = Scenario::in_memory(memory, &["told"], victim, check);
+    if !items.is_empty() {
+        return Ok(scenario);
+    }
+    Ok(scenario.meanwhile("recv_timeout", &["nothing", "told"], act, beside))
+}
+
 /// What two victims do, one after the other; the second takes the end that the first had.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {

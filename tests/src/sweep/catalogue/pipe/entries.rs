@@ -31,6 +31,9 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("pipe try_recv u64", "empty", || alone::recv_in_vain::<u64>(false)),
     Entry::new("pipe recv_timeout u64", "empty, sleeps", || alone::recv_in_vain::<u64>(true)),
     Entry::new("pipe close", "two messages", || alone::close(&[1, 2])),
+    Entry::new("pipe close_send", "two messages", || alone::close_send(&[1, 2])),
+    Entry::new("pipe close_send", "empty", || alone::close_send(&[])),
+    Entry::new("pipe close_send", "waiter asleep in recv", waited::close_send_in_recv),
     Entry::new("pipe take + send u64", "earlier death in send", || {
         alone::successor::<u64>(Deed::Send, &[1])
     }),

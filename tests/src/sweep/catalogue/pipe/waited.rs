@@ -84,7 +84,20 @@ pub(super) fn close_in_recv() -> Result<Scenario, String> {
         .with_waiter(move || waiting.wait_in_recv()))
 }
 
-/// The same, where somebody sleeps in send.
+/// The victim says that it sends no more, and somebody sleeps at the other end: it is told, either way.
+pub(super) fn close_send_in_recv() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<u64>::new(0, &[])?;
+    let (shutting, waiting) = (stage.clone(), stage.clone());
+    let victim = part(move || {
+        let tx = must(shutting.sender());
+        move || tx.close_send()
+    });
+    let check = move |witness: &Witness| told(&stage, witness);
+    Ok(Scenario::in_memory(memory, &["told"], victim, check)
+        .with_waiter(move || waiting.wait_in_recv()))
+}
+
+/// The same as `close_in_recv`, where somebody sleeps in send.
 pub(super) fn close_in_send(items: &[u64]) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<u64>::new(0, items)?;
     let (closing, waiting) = (stage.clone(), stage.clone());

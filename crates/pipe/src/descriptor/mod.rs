@@ -1,0 +1,7 @@
+//! Descriptors as parts of messages.
+
+mod desk;
+mod fetch;
+mod handle;
+
+pub use handle::Descriptor;
