@@ -26,8 +26,9 @@
 //! |    568 |   96 | `reserved` | nobody                | 0                                       |
 //! |    664 |  128 | `desk`     | see `lease`           | leases and joins                        |
 //! |    792 |    4 | `levels`   | the maker             | rings of a queue with levels, see `levels` |
-//! |    796 |    4 | `shut`     | close, of such a one  | 1: all its rings are closed, or to be   |
-//! |    800 |  224 | `reserved` | nobody                | 0                                       |
+//! |    796 |    4 | `reserved` | nobody                | 0                                       |
+//! |    800 |    8 | `shut`     | close, of such a one  | 1: all its rings are closed, or to be   |
+//! |    808 |  216 | `reserved` | nobody                | 0                                       |
 //! |   1024 |      | slots      |                       | `capacity` times `stride` words         |
 //! |        |      | rows       | counted handles       | two times `ends` words, see [`Row`]     |
 //! |        |      | entries    | see `lease`           | `leases` items out of the ring          |
@@ -236,8 +237,9 @@ pub struct Header {
     reserved: [AtomicU64; reserved(12)],
     desk: Desk,
     levels: AtomicU32,
-    shut: AtomicU32,
-    reserved_too: [AtomicU64; reserved(28)],
+    reserved_half: AtomicU32,
+    shut: AtomicU64,
+    reserved_too: [AtomicU64; reserved(27)],
 }
 
 #[cfg(not(crossproc_loom))]
@@ -251,8 +253,8 @@ const _: () = {
     assert!(offset_of!(Header, ends) == 536 && offset_of!(Header, gates) == 544);
     assert!(offset_of!(Header, over) == 540 && offset_of!(Header, dropped) == 560);
     assert!(offset_of!(Header, reserved) == 568 && offset_of!(Header, desk) == 664);
-    assert!(offset_of!(Header, levels) == 792 && offset_of!(Header, shut) == 796);
-    assert!(offset_of!(Header, reserved_too) == 800);
+    assert!(offset_of!(Header, levels) == 792 && offset_of!(Header, shut) == 800);
+    assert!(offset_of!(Header, reserved_too) == 808);
 };
 
 impl fmt::Debug for Header {
@@ -288,7 +290,8 @@ impl Header {
             reserved: core::array::from_fn(|_| AtomicU64::new(0)),
             desk: Desk::new(),
             levels: AtomicU32::new(0),
-            shut: AtomicU32::new(0),
+            reserved_half: AtomicU32::new(0),
+            shut: AtomicU64::new(0),
             reserved_too: core::array::from_fn(|_| AtomicU64::new(0)),
         }
     }

@@ -3,6 +3,24 @@
 //!
 //! Sleeping is the model's futex (`wait::port`), without slices and timeouts: a wake that is lost
 //! shows as a deadlock. A thread that "dies" returns at a chosen point.
+//!
+//! Weakened by hand, once each, and a test that then fails:
+//!
+//! | weakened                                      | red                                           |
+//! |-----------------------------------------------|-----------------------------------------------|
+//! | consumers sleep on the word of each ring      | nobody_sleeps_over_an_item_at_the_high_level  |
+//! | nobody passes the wake on                     | a_wake_that_was_swallowed_...                 |
+//! | the end of a hold asks without a barrier      | a_hold_at_a_level_keeps_nobody_asleep         |
+//! | an unfinished item ends the look              | a_claim_of_the_dead_at_the_high_level_...     |
+//! | Closed where one level says so                | close_loses_no_accepted_item_put_low_first    |
+//! | a put does not look at `shut`                 | the same                                      |
+//! | the rings are closed before `shut` is set     | the same                                      |
+//! | a take does not finish a close                | a_closer_that_dies_after_its_commit_...       |
+//! | nor the look of a producer                    | the_look_of_a_producer_finishes_a_close       |
+//! | the close wakes nobody                        | a_close_wakes_and_tells_a_sleeper             |
+//! | *shut*, release                               | what_came_before_close_...                    |
+//!
+//! Not shown: *shut*, acquire, as the model looks at no relaxed load of a word twice.
 #![cfg(crossproc_loom)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -185,7 +203,7 @@ fn nobody_sleeps_over_an_item_at_the_low_level() {
 /// Whoever is woken may take the other's item: the other must be woken all the same.
 #[test]
 fn two_items_at_two_levels_wake_two() {
-    model_within(2, || {
+    model_within(1, || {
         let queue = Queue::new(1);
         let consumers = [(); 2].map(|()| spawn(&queue, Queue::get));
         queue.put(1, LOW, 1).unwrap();

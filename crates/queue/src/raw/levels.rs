@@ -42,7 +42,7 @@
 //!
 //! # Orderings
 //!
-//! - **shut**: its swap (Release) to its loads (Acquire). What came before the close is visible to
+//! - **shut**: its commit (Release) to its loads (Acquire). What came before the close is visible to
 //!   whoever is told that the queue is closed.
 //! - Announcements and wakes are [`EventCount`]'s; the rest is the ring's.
 //!
@@ -112,7 +112,7 @@ impl Levels {
     pub fn close_commit_only(&self) -> bool {
         // commit: the queue is closed.
         // ORDERING: release side of *shut*.
-        self.rings[0].base().shut.swap(1, AcqRel) == 0
+        self.rings[0].base().shut.fetch_or(1, AcqRel) == 0
     }
 
     /// Whether a put may go to its ring.

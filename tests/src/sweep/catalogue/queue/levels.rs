@@ -61,7 +61,7 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("levels close", "waiter asleep in get", close_in_get::<u64>),
     Entry::new("levels close", "waiter asleep in put, low", || close_in_put::<u64>(LOW)),
     Entry::new("levels close", "waiter asleep in put, high", || close_in_put::<u64>(HIGH)),
-    Entry::new("levels close", "earlier death in it", close_after_close::<u64>),
+    Entry::new("levels close", "earlier death in put", close_after_put::<u64>),
 ];
 
 /// What the survivor does at the low level while it waits for the high one.
@@ -257,28 +257,29 @@ impl<T: Item> Levels<T> {
 
     /// Whether it is closed, to all alike; if so, whoever takes gets the items and is then told.
     fn check_closed(&self, high: &[u64], low: &[u64]) -> Result<bool, String> {
-        if !self.queue.is_closed() {
-            return match self.drain(Busy::No)? {
-                found if found == Found(high.to_vec(), low.to_vec()) => Ok(false),
-                found => Err(format!("the items are {found:?}")),
-            };
+        let closed = self.queue.is_closed();
+        let found = if closed { self.take_closed()? } else { self.drain(Busy::No)? };
+        match found == Found(high.to_vec(), low.to_vec()) {
+            true => Ok(closed),
+            false => Err(format!("the items are {found:?}")),
         }
+    }
+
+    /// What a closed queue has, which is closed to all alike.
+    fn take_closed(&self) -> Result<Found, String> {
         for level in [HIGH, LOW] {
             if !matches!(self.queue.try_put(level, T::new(LAST)), Err(TryPutError::Closed(_))) {
                 return Err(format!("closed, and try_put at level {level} is not told so"));
             }
         }
-        let due = high.iter().map(|&item| (HIGH, item)).chain(low.iter().map(|&item| (LOW, item)));
-        for due in due {
-            match self.get()? {
-                got if got == due => {}
-                got => return Err(format!("{got:?} instead of {due:?}")),
+        let mut found = Found::default();
+        loop {
+            match self.queue.get() {
+                Ok((HIGH, _)) if !found.1.is_empty() => return Err("high behind low".to_owned()),
+                Ok((level, item)) => found.at(level).push(item.number().ok_or("a torn item")?),
+                Err(GetError::Closed) => return Ok(found),
+                Err(error) => return Err(format!("get from a closed queue: {error}")),
             }
-        }
-        match self.queue.get() {
-            Err(GetError::Closed) => Ok(true),
-            Err(error) => Err(format!("get from a closed queue: {error}")),
-            Ok(_) => Err("an item more than were put".to_owned()),
         }
     }
 }
@@ -628,12 +629,17 @@ fn close_in_put<T: Item>(level: usize) -> Result<Scenario, String> {
         .with_waiter_helped(wait, help))
 }
 
-/// The victim closes what an earlier one has closed, or half so.
-fn close_after_close<T: Item>() -> Result<Scenario, String> {
+/// The victim closes after whatever an earlier one has left of its put.
+fn close_after_put<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Levels::<T>::new(3, &[11], &[1])?;
-    let (earlier, victim) = (stage.closer(), stage.closer());
+    let (earlier, victim) = (stage.putter(HIGH, EARLIER), stage.closer());
     let check = move |_: &Witness| -> Finding {
-        Ok(if stage.check_closed(&stage.high, &stage.low)? { "closed" } else { "open" })
+        let closed = stage.queue.is_closed();
+        let found = if closed { stage.take_closed()? } else { stage.drain(Busy::No)? };
+        match found.0[..] {
+            [11] | [11, EARLIER] if found.1 == [1] => Ok(if closed { "closed" } else { "open" }),
+            _ => Err(format!("the items are {found:?}")),
+        }
     };
     let scenario = Scenario::in_memory(memory, &["open", "closed"], victim, check);
     Ok(scenario.after_death_of(earlier))
