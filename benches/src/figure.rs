@@ -29,6 +29,8 @@ pub enum Unit {
     PerSecond,
     /// Per cent of one core; at most `target` times the reference.
     Percent,
+    /// How many there were; at most `target` times the reference.
+    Count,
 }
 
 /// One measurement and the rows that it gives, each of which has a bound instead of a reference.
@@ -112,7 +114,7 @@ impl Figure {
         let (ours, reference) = (median(&mut ours), median(&mut reference));
         let ratio = ours / reference;
         let (sign, ok) = match self.unit {
-            Unit::Nanoseconds | Unit::Percent => ("<=", ratio <= self.target),
+            Unit::Nanoseconds | Unit::Percent | Unit::Count => ("<=", ratio <= self.target),
             Unit::PerSecond => (">=", ratio >= self.target),
         };
         let target = format!("{sign} {} x", self.target);
@@ -143,7 +145,8 @@ impl Bound {
             what,
             ours,
             reference: at_most,
-            ratio: ours / at_most,
+            // Of a bound of 0 the number itself tells as much.
+            ratio: if at_most == 0.0 { ours } else { ours / at_most },
             target,
             ok: ours <= at_most,
             unit,
@@ -158,6 +161,7 @@ impl Unit {
         match self {
             Self::PerSecond => format!("{:.digits$} M/s", value / 1e6),
             Self::Percent => format!("{value:.digits$} %"),
+            Self::Count => format!("{value:.digits$}"),
             Self::Nanoseconds if value >= 1e6 => format!("{:.digits$} ms", value / 1e6),
             Self::Nanoseconds => format!("{value:.digits$} ns"),
         }

@@ -1,5 +1,7 @@
 //! The rows of the table, by subject.
 
+mod counted;
+mod idle;
 mod lease;
 mod lock;
 mod pipe;
@@ -10,6 +12,7 @@ mod raw;
 mod round_trip;
 mod rwlock;
 mod signals;
+mod strings;
 mod value;
 mod waiting;
 
@@ -29,6 +32,7 @@ pub fn all() -> Vec<Figure> {
         signals::rows(),
         queue::rows(),
         queue_bytes::rows(),
+        strings::rows(),
         lease::rows(),
         round_trip::rows(),
         pipe::rows(),
@@ -43,5 +47,5 @@ pub fn all() -> Vec<Figure> {
 /// All rows with a bound, which follow them.
 #[must_use]
 pub fn bounded() -> Vec<Bounded> {
-    waiting::bounded()
+    [counted::bounded(), idle::bounded(), waiting::bounded()].into_iter().flatten().collect()
 }
