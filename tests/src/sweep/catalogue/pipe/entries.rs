@@ -1,7 +1,7 @@
 //! The states in which the pipe is swept.
 
 use super::alone::{self, Deed};
-use super::{Parts, Whole, waited};
+use super::{Parts, Whole, meet, waited};
 use crate::sweep::catalogue::Entry;
 use crate::sweep::scenario::Scenario;
 
@@ -31,6 +31,9 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("pipe try_recv u64", "empty", || alone::recv_in_vain::<u64>(false)),
     Entry::new("pipe recv_timeout u64", "empty, sleeps", || alone::recv_in_vain::<u64>(true)),
     Entry::new("pipe close", "two messages", || alone::close(&[1, 2])),
+    Entry::new("listener bind", "name not there", || meet::bind(false)).slow(),
+    Entry::new("listener bind", "of a dead listener", || meet::bind(true)).slow(),
+    Entry::new("listener drop", "alone", meet::give_up),
     Entry::new("pipe close_send", "two messages", || alone::close_send(&[1, 2])),
     Entry::new("pipe close_send", "empty", || alone::close_send(&[])),
     Entry::new("pipe close_send", "waiter asleep in recv", waited::close_send_in_recv),
