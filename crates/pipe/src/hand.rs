@@ -81,6 +81,12 @@ impl Taking {
         self.hand.is_empty() && view.take_words_at_once(&mut self.consumer, bytes, words)
     }
 
+    /// Whether something is there that it has seen: a message, or a part of one in hand.
+    #[inline(always)]
+    pub(crate) fn knows_more(&self) -> bool {
+        self.consumer.knows_more() || !self.hand.is_empty()
+    }
+
     /// Takes what has arrived of a long message in hand, until something is whole.
     pub(crate) fn next<'v>(&mut self, view: &'v View, max_len: u64) -> Result<Next<'v>, NoRecord> {
         for _ in 0..ROUNDS {

@@ -33,6 +33,8 @@ mod pipe;
 #[cfg(not(crossproc_loom))]
 mod recv;
 #[cfg(not(crossproc_loom))]
+mod recv_small;
+#[cfg(not(crossproc_loom))]
 mod reserve;
 #[cfg(not(crossproc_loom))]
 mod send;

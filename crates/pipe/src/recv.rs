@@ -7,10 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossproc_message::scratch::Scratch;
-use crossproc_message::words::{Words, small};
 use crossproc_message::{Message, decode};
 use crossproc_segment::Segment;
-use crossproc_segment::wait::{Look, block_on, now_and_then};
+use crossproc_segment::wait::{Look, Spin, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::{copy_out, copy_part};
@@ -131,71 +130,9 @@ impl<T: Message> Receiver<T> {
         Iter::new(self)
     }
 
-    #[inline(always)]
-    fn recv_within(&self, patience: impl FnOnce() -> Patience) -> Result<T, TryRecvError> {
-        let Some(bytes) = small::<T>() else { return self.recv_message(patience()) };
-        let mut words = Words::empty(bytes);
-        let inlet = self.inlet();
-        if self.take_at_once(bytes, &mut words) != Some(true) {
-            return self.recv_small(bytes, patience());
-        }
-        inlet.view.space().notify_all();
-        words.decode().map_err(TryRecvError::Malformed)
-    }
-
-    /// Waits for a small item as for any message, but looks for one first.
     #[cold]
     #[inline(never)]
-    fn recv_small(&self, bytes: usize, patience: Patience) -> Result<T, TryRecvError> {
-        let mut words = Words::empty(bytes);
-        if !patience.is_none() && self.spin_for(bytes, &mut words) {
-            self.inlet().view.space().notify_all();
-            return words.decode().map_err(TryRecvError::Malformed);
-        }
-        let quick = |inlet: &Inlet, taking: &mut Taking| {
-            let taken = taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice());
-            if taken {
-                inlet.view.space().notify_all();
-            }
-            taken.then_some(None)
-        };
-        match self.receive(patience, quick, |inlet, taking, next| {
-            Ok(Some(taking.take_message(inlet, next)))
-        })? {
-            None => words.decode().map_err(TryRecvError::Malformed),
-            Some((bytes, _)) => decode(&bytes.0, Vec::new()).map_err(TryRecvError::Malformed),
-        }
-    }
-
-    /// Looks for a small item once, if the turn is this thread's own anyway.
-    #[inline(always)]
-    fn take_at_once(&self, bytes: usize, words: &mut Words) -> Option<bool> {
-        let inlet = self.inlet();
-        let mut taking = inlet.turn.at_once()?;
-        let words = words.as_mut_slice();
-        Some(self.end.is_ours() && taking.take_words(&inlet.view, bytes as u64, words))
-    }
-
-    /// Spins for a small item in turns of one look each, as long as they are this thread's own anyway:
-    /// each is a few loads, while [`receive`](Self::receive) holds the turn, and ends it with a fence.
-    fn spin_for(&self, bytes: usize, words: &mut Words) -> bool {
-        let look = || match self.take_at_once(bytes, words) {
-            Some(false) => None,
-            taken => Some(taken.is_some()),
-        };
-        let inlet = self.inlet();
-        let lingered = inlet.spin.linger();
-        let taken = inlet.spin.until(look) == Some(true);
-        if lingered {
-            let more = inlet.turn.at_once().is_some_and(|taking| taking.consumer.knows_more());
-            inlet.spin.lingered(more);
-        }
-        taken
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn recv_message(&self, patience: Patience) -> Result<T, TryRecvError> {
+    pub(crate) fn recv_message(&self, patience: Patience) -> Result<T, TryRecvError> {
         let (bytes, handles) = self.receive(patience, nothing, |inlet, taking, next| {
             Ok(taking.take_message(inlet, next))
         })?;
@@ -439,6 +376,17 @@ impl<T> Receiver<T> {
     pub(crate) fn receive<'r, R>(
         &'r self,
         patience: Patience,
+        quick: impl FnMut(&'r Inlet, &mut Taking) -> Option<R>,
+        take: impl FnMut(&'r Inlet, &mut Taking, Next<'r>) -> Result<R, TryRecvError>,
+    ) -> Result<R, TryRecvError> {
+        self.receive_spinning(patience, &self.inlet().spin, quick, take)
+    }
+
+    /// The same for one who has spun already, or not.
+    pub(crate) fn receive_spinning<'r, R>(
+        &'r self,
+        patience: Patience,
+        spin: &Spin,
         mut quick: impl FnMut(&'r Inlet, &mut Taking) -> Option<R>,
         mut take: impl FnMut(&'r Inlet, &mut Taking, Next<'r>) -> Result<R, TryRecvError>,
     ) -> Result<R, TryRecvError> {
@@ -476,7 +424,7 @@ impl<T> Receiver<T> {
             answer => Some(answer),
         };
         let items = inlet.view.items();
-        let answer = block_on(self.segment(), items, &inlet.spin, patience.deadline(), look);
+        let answer = block_on(self.segment(), items, spin, patience.deadline(), look);
         answer.unwrap_or(Err(TryRecvError::Empty))
     }
 }
@@ -524,7 +472,7 @@ pub(crate) fn nothing<R>(_: &Inlet, _: &mut Taking) -> Option<R> {
 
 impl Taking {
     /// Takes the next message, and whether it holds handles.
-    fn take_message(&mut self, inlet: &Inlet, next: Next<'_>) -> (Scratch, bool) {
+    pub(crate) fn take_message(&mut self, inlet: &Inlet, next: Next<'_>) -> (Scratch, bool) {
         match next {
             Next::Record(record) => {
                 let mut bytes = Scratch::new();

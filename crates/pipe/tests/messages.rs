@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
+use crossproc_message::Message;
 use crossproc_pipe::{Pipe, RecvError, SendError, TryRecvError, TrySendError};
 use crossproc_segment::Segment;
 use serde::{Deserialize, Serialize};
@@ -281,4 +282,36 @@ fn a_pipe_of_another_type_or_direction_is_not_opened() -> Answer {
     assert!(Pipe::<u64, String>::create(&segment, "pipe").is_err());
     assert!(Pipe::<u64, String>::open_or_create(&segment, "pipe")?.first().is_ok());
     Ok(())
+}
+
+/// Round trips of items of a size, so often that the ring goes round many times.
+fn round_trips<T: Message + Copy + PartialEq + std::fmt::Debug>(item: T) -> Answer {
+    let (here, there) = Pipe::<T, T>::options().capacity(256).pair()?;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while let Ok(item) = there.recv() {
+                assert!(there.send(&item).is_ok());
+            }
+        });
+        for _ in 0..500 {
+            here.send(&item)?;
+            assert_eq!(here.recv()?, item);
+        }
+        drop(here);
+        Ok(())
+    })
+}
+
+#[test]
+fn small_items_of_each_size_go_round_the_ring() -> Answer {
+    round_trips(())?;
+    round_trips(1u8)?;
+    round_trips(1u64)?;
+    // These leave room at the end of the ring.
+    round_trips((1u64, 2u8))?;
+    round_trips((1u64, 2u64))?;
+    // The largest in a post, and larger ones.
+    round_trips([3u64; 3])?;
+    round_trips([4u64; 4])?;
+    round_trips([8u64; 8])
 }

@@ -198,13 +198,6 @@ impl<T> TryPutError<T> {
     }
 }
 
-/// Without what was displaced, which is dropped.
-impl<T> From<PutOverError<T>> for TryPutError<T> {
-    fn from(error: PutOverError<T>) -> Self {
-        error.error
-    }
-}
-
 impl<T> From<PutError<T>> for TryPutError<T> {
     fn from(error: PutError<T>) -> Self {
         match error {

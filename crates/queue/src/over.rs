@@ -116,7 +116,8 @@ impl<T: Message> Queue<T> {
             }
             attempts += 1;
         }
-        Err(Refusal::Full)
+        // The last place that was made may still be free.
+        attempt(self.me())
     }
 
     /// Takes the oldest item; `None` for one that cannot be read, which is out as well.

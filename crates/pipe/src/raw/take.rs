@@ -44,6 +44,7 @@ impl Consumer {
 
     /// Whether it knows of a record, without a look at what the producer writes.
     #[must_use]
+    #[inline(always)]
     pub fn knows_more(&self) -> bool {
         self.tail != self.pos
     }

@@ -21,6 +21,7 @@
 
 use core::cell::Cell;
 use core::hint;
+use core::ops::ControlFlow;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -126,6 +127,13 @@ impl Spin {
         Self { pace: AtomicU32::new(0), stream: AtomicU32::new(LINGER_EVERY << 16 | LINGER_EVERY) }
     }
 
+    /// A budget of nothing: for who has spun already.
+    #[must_use]
+    pub const fn spent() -> Self {
+        let spin = Self::new();
+        Self { pace: AtomicU32::new(1 << 16 | 0xffff), ..spin }
+    }
+
     /// Pauses for some hundred nanoseconds, if that seems worth it, and tells whether it did: for who
     /// found nothing and is going to wait. Where it did, [`lingered`](Self::lingered) is to be called.
     pub fn linger(&self) -> bool {
@@ -168,6 +176,15 @@ impl Spin {
     /// assert_eq!(got, Some("third"));
     /// ```
     pub fn until<R>(&self, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        self.until_break(|| match attempt() {
+            None => ControlFlow::Continue(()),
+            done => ControlFlow::Break(done),
+        })
+    }
+
+    /// As [`until`](Self::until), for an attempt that may find that spinning is of no use: it breaks with
+    /// `None` then, from which nothing is learnt.
+    pub fn until_break<R>(&self, mut attempt: impl FnMut() -> ControlFlow<Option<R>>) -> Option<R> {
         let pace = self.pace();
         let spend = pace.spend();
         let mut until_ns = None;
@@ -178,9 +195,11 @@ impl Spin {
             if turn >= EAGER {
                 hint::spin_loop();
             }
-            if let Some(done) = attempt() {
-                self.learn(pace, pace.after_success());
-                return Some(done);
+            if let ControlFlow::Break(done) = attempt() {
+                if done.is_some() {
+                    self.learn(pace, pace.after_success());
+                }
+                return done;
             }
         }
         self.learn(pace, pace.after_failure(is_alone()));

@@ -1,0 +1,116 @@
+//! Receiving items of a small fixed size, by the thread that mostly does it.
+
+use std::ops::ControlFlow;
+
+use crossproc_message::words::{Words, small};
+use crossproc_message::{Message, decode};
+use crossproc_segment::wait::Spin;
+
+use crate::end::Inlet;
+use crate::error::TryRecvError;
+use crate::hand::Taking;
+use crate::patience::Patience;
+use crate::recv::Receiver;
+
+/// What came of spinning.
+enum Spun {
+    Taken,
+    /// Nothing, and the budget is spent.
+    Spent,
+    /// It would be of no use: the turn is not this thread's own, something else is there, or nothing
+    /// can come.
+    InVain,
+}
+
+impl<T: Message> Receiver<T> {
+    #[inline(always)]
+    pub(crate) fn recv_within(
+        &self,
+        patience: impl FnOnce() -> Patience,
+    ) -> Result<T, TryRecvError> {
+        let Some(bytes) = small::<T>() else { return self.recv_message(patience()) };
+        let mut words = Words::empty(bytes);
+        if self.take_at_once(bytes, &mut words) != ControlFlow::Break(Some(())) {
+            return self.recv_small(bytes, patience());
+        }
+        self.inlet().view.space().notify_all();
+        words.decode().map_err(TryRecvError::Malformed)
+    }
+
+    /// Looks for a small item once. Breaks with one that it took, or without, if looking again would
+    /// be of no use.
+    ///
+    /// No closure, which might not be inlined; then `bytes` would be no constant.
+    #[inline(always)]
+    fn take_at_once(&self, bytes: usize, words: &mut Words) -> ControlFlow<Option<()>> {
+        let inlet = self.inlet();
+        let Some(mut taking) = inlet.turn.at_once() else { return ControlFlow::Break(None) };
+        if !self.end.is_ours() {
+            return ControlFlow::Break(None);
+        }
+        if taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice()) {
+            return ControlFlow::Break(Some(()));
+        }
+        if taking.knows_more() || self.end.is_peer_gone() {
+            return ControlFlow::Break(None);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Waits for a small item as for any message, but looks for one first.
+    #[cold]
+    #[inline(never)]
+    fn recv_small(&self, bytes: usize, patience: Patience) -> Result<T, TryRecvError> {
+        let mut words = Words::empty(bytes);
+        let spun = if patience.is_none() { Spun::InVain } else { self.spin_for(bytes, &mut words) };
+        let spent = Spin::spent();
+        let spin = match spun {
+            Spun::Taken => {
+                self.inlet().view.space().notify_all();
+                return words.decode().map_err(TryRecvError::Malformed);
+            }
+            Spun::Spent => &spent,
+            Spun::InVain => &self.inlet().spin,
+        };
+        let quick = |inlet: &Inlet, taking: &mut Taking| {
+            let taken = taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice());
+            if taken {
+                inlet.view.space().notify_all();
+            }
+            taken.then_some(None)
+        };
+        match self.receive_spinning(patience, spin, quick, |inlet, taking, next| {
+            Ok(Some(taking.take_message(inlet, next)))
+        })? {
+            None => words.decode().map_err(TryRecvError::Malformed),
+            Some((bytes, _)) => decode(&bytes.0, Vec::new()).map_err(TryRecvError::Malformed),
+        }
+    }
+
+    /// Spins for a small item in turns of one look each, as long as they are this thread's own anyway:
+    /// each is a few loads, while [`receive`](Self::receive) holds the turn, and ends it with a fence.
+    fn spin_for(&self, bytes: usize, words: &mut Words) -> Spun {
+        match self.take_at_once(bytes, words) {
+            ControlFlow::Break(Some(())) => return Spun::Taken,
+            ControlFlow::Break(None) => return Spun::InVain,
+            ControlFlow::Continue(()) => {}
+        }
+        let inlet = self.inlet();
+        let lingered = inlet.spin.linger();
+        let mut spun = Spun::Spent;
+        inlet.spin.until_break(|| {
+            let look = self.take_at_once(bytes, words);
+            match look {
+                ControlFlow::Break(Some(())) => spun = Spun::Taken,
+                ControlFlow::Break(None) => spun = Spun::InVain,
+                ControlFlow::Continue(()) => {}
+            }
+            look
+        });
+        if lingered {
+            let more = inlet.turn.at_once().is_some_and(|taking| taking.knows_more());
+            inlet.spin.lingered(more);
+        }
+        spun
+    }
+}
