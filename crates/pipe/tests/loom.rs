@@ -20,6 +20,7 @@
 //! | *leave*, release; acquire               | turns_exclude_each_other                         |
 //! | one `busy` for all reigns               | turns_exclude_each_other                         |
 //! | `take` from any move                    | an_old_message_and_its_sender_do_nothing_...     |
+//! | `send_off` forgets SHUT                 | an_end_that_is_shut_stays_shut_when_it_moves_... |
 //!
 //! Not shown: *end*, acquire of `take`, as the look before the swap acquires too.
 #![cfg(crossproc_loom)]
