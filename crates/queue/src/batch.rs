@@ -9,6 +9,7 @@ use crossproc_message::words::{Words, small, words_of};
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, PutManyError, Refusal, TryGetError};
+use crate::lease::Entry;
 use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::NoItem;
@@ -256,7 +257,7 @@ impl<T: Message> Queue<T> {
         let payloads = &mut buffer[..most * words];
         let count = u32::try_from(most).unwrap_or(1);
         // None where the first lease was made while this one slept.
-        let taken = self.receive(patience, |_| -> Result<u32, NoItem> {
+        let taken = self.receive(patience, Entry::ToOwe, |_| -> Result<u32, NoItem> {
             let taken = self.ring.take_run(payloads, words, count)?;
             self.ring.header().space().notify_many(taken);
             Ok(taken)

@@ -10,6 +10,7 @@ use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, TryGetError};
 use crate::iter::Iter;
+use crate::lease::Entry;
 use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
@@ -135,7 +136,7 @@ impl<T: Message> Queue<T> {
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let patience = patience.until();
         let mut words = Words::empty(self.plan.bytes);
-        let taken = self.receive(patience, |_| {
+        let taken = self.receive(patience, Entry::ToOwe, |_| {
             let taken = self.ring.take_words_unless_leased(words.as_mut_slice())?;
             self.ring.header().space().notify_one();
             Ok(taken)
@@ -163,7 +164,7 @@ impl<T: Message> Queue<T> {
             self.ring.header().space().notify_one();
             Ok(words.decode().map_err(TryGetError::Malformed))
         };
-        self.receive(patience, |me| self.get_beside_leases(me, &mut take))?
+        self.receive(patience, Entry::ToOwe, |me| self.get_beside_leases(me, &mut take))?
     }
 
     /// One attempt at the first item, whatever its form; what was leased is not looked at.
@@ -188,21 +189,23 @@ impl<T: Message> Queue<T> {
             Form::Words | Form::Bytes => self.get_bytes(me),
             Form::Messages => self.get_message(me),
         };
-        self.receive(patience, |me| self.get_beside_leases(me, take))?
+        self.receive(patience, Entry::ToOwe, |me| self.get_beside_leases(me, take))?
     }
 
     /// Makes attempts until one succeeds or the patience ends. An attempt that takes an item wakes a
-    /// producer itself, as soon as its place is free.
+    /// producer itself, as soon as its place is free. `entry` is what it waits for that says that all
+    /// are leased.
     #[inline]
     pub(crate) fn receive<R>(
         &self,
         patience: Patience,
+        entry: Entry,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         match attempt(self.me()) {
             Ok(got) => Ok(got),
             Err(none @ (NoItem::Empty | NoItem::Pending | NoItem::AllLeased)) => {
-                self.receive_slow(patience, none, attempt)
+                self.receive_slow(patience, entry, none, attempt)
             }
             Err(none) => Err(none.into()),
         }
@@ -212,6 +215,7 @@ impl<T: Message> Queue<T> {
     fn receive_slow<R>(
         &self,
         patience: Patience,
+        entry: Entry,
         none: NoItem,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
@@ -221,13 +225,13 @@ impl<T: Message> Queue<T> {
             return answer.map_err(TryGetError::from);
         }
         let deadline = patience.deadline();
-        if none == NoItem::AllLeased && !self.wait_for_entry(deadline) {
+        if none == NoItem::AllLeased && !self.wait_for_entry(entry, deadline) {
             return Err(TryGetError::AllLeased);
         }
         let lingered = none != NoItem::AllLeased && self.consumers.linger();
         let answer = loop {
             match self.receive_item(deadline, &mut attempt) {
-                Err(NoItem::AllLeased) if self.wait_for_entry(deadline) => {}
+                Err(NoItem::AllLeased) if self.wait_for_entry(entry, deadline) => {}
                 answer => break answer.map_err(TryGetError::from),
             }
         };

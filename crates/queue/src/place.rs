@@ -16,6 +16,7 @@ use crossproc_segment::MemberId;
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, PutError, Refusal, TryGetError, TryPutError};
+use crate::lease::Entry;
 use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::{Claim, Hold, NoItem};
@@ -171,7 +172,7 @@ impl<T: Message + Pod> Queue<T> {
     }
 
     fn get_ref_within(&self, patience: Patience) -> Result<ItemRef<'_, T>, TryGetError> {
-        self.receive(patience, |me| {
+        self.receive(patience, Entry::ToOwe, |me| {
             let hold = self.hold_in_place(me)?;
             let item = self.in_place(hold.payload().cast());
             Ok(ItemRef { queue: self, hold: ManuallyDrop::new(hold), me, item })

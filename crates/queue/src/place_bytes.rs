@@ -16,6 +16,7 @@ use crossproc_sys::clock::Deadline;
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::bytes::{copy_in, copy_out};
 use crate::error::{GetError, PutError, Refusal, TryGetError, TryPutError};
+use crate::lease::Entry;
 use crate::messages::{Meta, Slot};
 use crate::put::Patience;
 use crate::queue::Queue;
@@ -195,7 +196,7 @@ impl Queue<Vec<u8>> {
     }
 
     fn get_bytes_ref_within(&self, patience: Patience) -> Result<BytesRef<'_>, TryGetError> {
-        self.receive(patience, |me| {
+        self.receive(patience, Entry::ToOwe, |me| {
             let hold = self.hold_in_place(me)?;
             let slot = self.held(&hold);
             let meta = Meta::from_bits(slot.meta.load(Relaxed));

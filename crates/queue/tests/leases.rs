@@ -481,6 +481,18 @@ fn a_joinable_get_of_what_came_back_needs_no_other_entry() {
 
 /// A thread that waits for an entry hears of the end, and of an entry that its process owes in.
 #[test]
+fn what_this_process_owes_in_is_no_entry_for_a_lease() {
+    let queue = Queue::<u64>::options().leases(1).joinable().bounded(2).unwrap();
+    queue.put(1).unwrap();
+    queue.put(2).unwrap();
+    assert_eq!(queue.get().unwrap(), 1);
+    let refused = queue.lease_timeout(Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(refused, TryGetError::AllLeased), "{refused}");
+    queue.task_done().unwrap();
+    assert_eq!(queue.lease().unwrap().ack().unwrap(), 2);
+}
+
+#[test]
 fn one_who_waits_for_an_entry_hears_of_what_else_it_can_go_on_with() {
     let queue = Queue::<u64>::options().leases(1).joinable().bounded(2).unwrap();
     queue.put(1).unwrap();

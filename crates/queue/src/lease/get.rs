@@ -64,6 +64,15 @@ impl<T: Message> Queue<T> {
     }
 }
 
+/// What an operation needs an entry for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// A lease: it must be free.
+    ToLease,
+    /// What is got and not done yet: it may be one in which this process owes already.
+    ToOwe,
+}
+
 /// What is owed for an item that is not got yet. Dropped, by a panic in an item's own code for
 /// instance, it is paid.
 struct Debt<'q, T> {
@@ -82,12 +91,12 @@ impl<T> Drop for Debt<'_, T> {
 }
 
 impl<T> Queue<T> {
-    /// Waits for an entry that is free, given back, or one to owe in, or until there is no item that
-    /// needs one; false if the deadline came first.
+    /// Waits for such an entry, or one that was given back, or until there is no item that needs one;
+    /// false if the deadline came first.
     #[cold]
-    pub(crate) fn wait_for_entry(&self, deadline: Option<Deadline>) -> bool {
+    pub(crate) fn wait_for_entry(&self, entry: Entry, deadline: Option<Deadline>) -> bool {
         let room = self.ring.desk().room();
-        let look = |look| self.has_entry(look, true).then_some(());
+        let look = |look| self.has_entry(look, entry == Entry::ToOwe).then_some(());
         let found = block_on(self.segment(), room, &self.consumers, deadline, look).is_some();
         // This one may find no item for the entry, and sleep elsewhere.
         if room.has_waiters() && self.ring.has_free_entry() {

@@ -11,4 +11,5 @@ mod messages;
 mod take;
 
 pub(crate) use clerk::Clerk;
+pub(crate) use get::Entry;
 pub use guard::{AckError, Lease};

@@ -6,6 +6,7 @@ use crossproc_message::Message;
 use crossproc_segment::MemberId;
 use crossproc_sys::clock::Deadline;
 
+use super::get::Entry;
 use super::guard::Lease;
 use crate::error::{GetError, TryGetError};
 use crate::put::Patience;
@@ -125,7 +126,7 @@ impl<T: Message> Queue<T> {
         if self.ring.leases() == 0 {
             return Err(TryGetError::NoLeases);
         }
-        self.receive(patience, |me| self.lease_once(me))?
+        self.receive(patience, Entry::ToLease, |me| self.lease_once(me))?
     }
 
     fn lease_once(&self, me: MemberId) -> Result<Result<Lease<'_, T>, TryGetError>, NoItem> {
