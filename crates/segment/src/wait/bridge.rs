@@ -39,7 +39,13 @@
 //! # Locks
 //!
 //! In this order: no fork, the list of bridges, a bridge's errands, an errand's own. Items are looked at
-//! and dropped, wakers woken and dropped, without any of them, as that may run anybody's code.
+//! and dropped, wakers cloned, woken and dropped, without any of them, as that may run anybody's code.
+//!
+//! # Panics
+//!
+//! Nor must such code end a bridge, which serves others too. An item that panics as it is looked at
+//! counts as ready, so that who waits for it tries, and sees for itself what is wrong. What panics as it
+//! is dropped, or woken, is passed over.
 //!
 //! # Forks
 //!
@@ -47,11 +53,14 @@
 //! forgets the copies unread, since a lock of theirs may be some thread's of the parent for ever, and
 //! the wakers belong to tasks of the parent.
 
+use core::cell::Cell;
 use core::mem;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire};
+use core::task::Waker;
 use core::time::Duration;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -111,17 +120,20 @@ impl Bridge {
         fork::without_fork(|| Self::with_room(&mut own_bridges(), Errand::Flag(flag)))
     }
 
-    /// Has `enter` enter the crowd of the same key as `made`, if there is one, else `made`. A crowd in
-    /// which nobody waits does not count: it may be of something that was dropped since.
+    /// Enters the crowd of the same key as `made`, if there is one, else `made`, by that number and waker.
+    /// A crowd in which nobody waits does not count: it may be of something that was dropped since.
+    ///
+    /// `made` stays the caller's, who drops it, and has it called if there is an error.
     ///
     /// # Errors
     ///
-    /// No threads left.
+    /// No threads left. It has entered `made`.
     pub(super) fn join(
-        made: Arc<Crowd>,
-        enter: impl Fn(&Crowd),
+        made: &Arc<Crowd>,
+        number: u64,
+        waker: Waker,
     ) -> io::Result<(Arc<Crowd>, Arc<Self>)> {
-        fork::without_fork(|| {
+        fork::without_fork(move || {
             let bridges = &mut own_bridges();
             for bridge in &bridges.all {
                 let errands = bridge.errands.lock();
@@ -129,13 +141,13 @@ impl Bridge {
                     // If the last in line leaves it just now, the bridge has yet to find out, for which
                     // it needs the errands; if it calls that one, it comes round to look again. So it
                     // need not be sent.
-                    enter(crowd);
+                    crowd.enter(number, waker);
                     return Ok((Arc::clone(crowd), Arc::clone(bridge)));
                 }
             }
-            enter(&made);
-            let bridge = Self::with_room(bridges, Errand::Crowd(Arc::clone(&made)))?;
-            Ok((made, bridge))
+            made.enter(number, waker);
+            let bridge = Self::with_room(bridges, Errand::Crowd(Arc::clone(made)))?;
+            Ok((Arc::clone(made), bridge))
         })
     }
 
@@ -201,11 +213,15 @@ impl Bridge {
                 }
                 continue;
             }
-            let items = due.iter().map(Errand::item);
+            let looked_at: Vec<_> =
+                due.iter().map(|errand| Guarded::new(errand, &change)).collect();
+            let items = looked_at.iter().map(|item| item as &dyn Waitable);
             let items: Vec<&dyn Waitable> = items.chain([&change as &dyn Waitable]).collect();
-            // Too many are never given.
-            let ready = wait_any_deadline(&items, next).unwrap_or_default();
+            // Too many are never given. If it was the mark of a word that panicked, it could be anyone's.
+            let ready = guarded(|| wait_any_deadline(&items, next).unwrap_or_default())
+                .unwrap_or_else(|| (0..due.len()).collect());
             ready.into_iter().filter_map(|index| due.get(index)).for_each(Errand::tell);
+            forget(due);
         }
     }
 
@@ -228,6 +244,7 @@ impl Bridge {
         round.is_idle = errands.is_empty();
         drop(errands);
         round.served = over.iter().chain(&round.due).any(|one| matches!(one, Errand::Crowd(_)));
+        forget(over);
         round
     }
 
@@ -300,7 +317,52 @@ impl Errand {
     }
 }
 
-/// Takes a bridge out of the list when its thread ends, also by a panic of what it looked at.
+/// Runs what may be anybody's code; `None` if it panics.
+pub(super) fn guarded<R>(code: impl FnOnce() -> R) -> Option<R> {
+    // What was thrown is left alone: to drop it may panic, too.
+    catch_unwind(AssertUnwindSafe(code)).map_err(mem::forget).ok()
+}
+
+/// Lets go of errands, each of which may be the last to hold an item.
+fn forget(errands: Vec<Errand>) {
+    for errand in errands {
+        guarded(|| drop(errand));
+    }
+}
+
+/// The item of an errand, ready once it has panicked.
+struct Guarded<'a> {
+    errand: &'a Errand,
+    has_panicked: Cell<bool>,
+    /// What it waits for then: nothing.
+    change: &'a Change<'a>,
+}
+
+impl<'a> Guarded<'a> {
+    fn new(errand: &'a Errand, change: &'a Change<'a>) -> Self {
+        Self { errand, has_panicked: Cell::new(false), change }
+    }
+
+    fn of_item<'g, R>(&'g self, ask: impl FnOnce(&'g dyn Waitable) -> R) -> Option<R> {
+        let answer =
+            if self.has_panicked.get() { None } else { guarded(|| ask(self.errand.item())) };
+        self.has_panicked.set(answer.is_none());
+        answer
+    }
+}
+
+impl Waitable for Guarded<'_> {
+    fn is_ready(&self, look: Look) -> bool {
+        self.of_item(|item| item.is_ready(look)).unwrap_or(true)
+    }
+
+    fn source(&self) -> Source<'_> {
+        self.of_item(|item| item.source()).unwrap_or(self.change.source())
+    }
+}
+
+/// Takes a bridge out of the list when its thread ends, also by a panic, which would be a fault of its
+/// own.
 struct End(Arc<Bridge>);
 
 impl Drop for End {

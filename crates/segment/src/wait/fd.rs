@@ -63,6 +63,8 @@ pub struct WaitFd {
 impl WaitFd {
     /// A descriptor for `item`, armed: a clone of a handle, which it keeps.
     ///
+    /// If the item panics as it is looked at, that counts as ready: who follows up sees what is wrong.
+    ///
     /// # Errors
     ///
     /// No descriptors or threads left.

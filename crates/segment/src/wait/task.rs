@@ -39,7 +39,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::task::{Context, Waker};
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossproc_sys::clock::Deadline;
@@ -47,7 +46,7 @@ use crossproc_sys::fork;
 use parking_lot::Mutex;
 
 use super::any::Waitable;
-use super::bridge::{Bridge, Due, Key};
+use super::bridge::{Bridge, Due, Key, guarded};
 
 /// How long a future that was woken may take to answer before the next in line is woken too.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -136,6 +135,8 @@ impl TaskWait {
     /// open that the end of the wait is to close. When it is ready the attempt should as a rule succeed, as
     /// the task is woken again and again otherwise.
     ///
+    /// An item that panics as it is looked at counts as ready.
+    ///
     /// If the process cannot have the thread that this needs, the task is woken at once, and so
     /// polls without rest until it can.
     pub fn stay<W>(&mut self, cx: &Context<'_>, key: (usize, u64), item: impl FnOnce() -> W)
@@ -165,11 +166,11 @@ impl TaskWait {
         let number = self.number;
         // Made without locks, as it may be anybody's code. As a rule it is the one that is used.
         let made = Arc::new(Crowd::new(Box::new(item()), key));
-        match Bridge::join(made, |crowd| crowd.enter(number, waker.clone())) {
+        match Bridge::join(&made, number, waker) {
             Ok((crowd, bridge)) => {
                 self.place = Some(Place { crowd, bridge, maker: fork::incarnation() });
             }
-            Err(_no_threads) => waker.wake(),
+            Err(_no_threads) => made.call(),
         }
     }
 
@@ -245,10 +246,11 @@ impl Crowd {
         line.called = Some(Called { number, until: Deadline::after(PATIENCE) });
         drop(line);
         // A bridge serves others too, who would wait for ever if somebody's waker ended it.
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        guarded(|| waker.wake());
     }
 
-    fn enter(&self, number: u64, waker: Waker) {
+    /// Puts into line who is not in it.
+    pub(super) fn enter(&self, number: u64, waker: Waker) {
         self.line.lock().waiting.insert(number, waker);
     }
 
