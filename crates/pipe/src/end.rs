@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crossproc_segment::wait::{Look, Spin};
 use crossproc_segment::{MemberId, Object, Segment};
@@ -60,6 +61,8 @@ pub(crate) struct Outlet {
 pub(crate) struct Inlet {
     pub(crate) view: View,
     pub(crate) turn: Turn<Taking>,
+    /// Whether the part of a message is in hand, which only who has the turn can look at.
+    pub(crate) in_hand: Arc<AtomicBool>,
     pub(crate) spin: Spin,
     pub(crate) max_len: AtomicU64,
 }
@@ -145,6 +148,7 @@ impl End {
             },
             inlet: Inlet {
                 view: inlet,
+                in_hand: taking.in_hand_flag(),
                 turn: Turn::new(taking, inlet, View::items),
                 spin: Spin::new(),
                 max_len: AtomicU64::new(u64::MAX),

@@ -1,5 +1,9 @@
 //! Messages put together from their records.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use serde::{Deserialize, Serialize};
 
 use crossproc_message::scratch::Scratch;
@@ -19,6 +23,9 @@ pub(crate) const TOTAL_BYTES: usize = size_of::<u64>();
 pub(crate) struct Taking {
     pub(crate) consumer: Consumer,
     hand: Hand,
+    /// Whether something is in hand, for those who look without the turn. Up before the first part
+    /// leaves the ring.
+    in_hand: Arc<AtomicBool>,
 }
 
 /// A long message, as far as it has arrived.
@@ -58,7 +65,21 @@ impl Taking {
     /// Nothing in hand, but for what a predecessor had, if it had got as far.
     pub(crate) fn new(consumer: Consumer, hand: Hand) -> Self {
         let goes_on = hand.at == consumer.position();
-        Self { consumer, hand: if goes_on { hand } else { Hand::default() } }
+        let hand = if goes_on { hand } else { Hand::default() };
+        let in_hand = Arc::new(AtomicBool::new(!hand.is_empty()));
+        Self { consumer, hand, in_hand }
+    }
+
+    /// Tells whether something is in hand.
+    pub(crate) fn in_hand_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.in_hand)
+    }
+
+    fn set_total(&mut self, total: u64) {
+        if total != self.hand.total {
+            self.hand.total = total;
+            self.in_hand.store(total != 0, Relaxed);
+        }
     }
 
     /// What is in hand, for a successor.
@@ -117,7 +138,7 @@ impl Taking {
 
     /// Drops the part in hand, if a new message has begun: its sender gave up or died.
     pub(crate) fn drop_part(&mut self) {
-        self.hand.total = 0;
+        self.set_total(0);
         self.hand.bytes.clear();
     }
 
@@ -129,7 +150,7 @@ impl Taking {
 
     /// Takes the message that is whole in hand, and whether it holds handles.
     pub(crate) fn take_hand(&mut self) -> (Vec<u8>, bool) {
-        self.hand.total = 0;
+        self.set_total(0);
         (std::mem::take(&mut self.hand.bytes), self.hand.handles)
     }
 
@@ -145,7 +166,7 @@ impl Taking {
         }
         let reserve = usize::try_from(total.min(RESERVE)).unwrap_or(0);
         self.hand.bytes.reserve(reserve);
-        self.hand.total = total;
+        self.set_total(total);
         self.hand.handles = record.word().has_handles();
         copy_out(record, TOTAL_BYTES, &mut self.hand.bytes);
         self.check(true)

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::fence;
 use std::time::Duration;
 
 use crossproc_message::scratch::Scratch;
@@ -429,6 +430,16 @@ impl<T> Receiver<T> {
     }
 }
 
+/// What lies in the ring, at a glance.
+enum Glance {
+    /// A whole message, first.
+    Whole,
+    /// Nothing, and nothing in hand.
+    Nothing,
+    /// A part of a long message, there or in hand; or what is wrong.
+    Part,
+}
+
 impl End {
     /// One look at what comes next.
     fn look(&self, taking: &mut Taking, look: Look) -> Result<Next<'_>, TryRecvError> {
@@ -458,10 +469,30 @@ impl End {
         if !self.is_ours() {
             return true;
         }
+        let turn = &self.inlet.turn;
+        match self.glance() {
+            Glance::Whole => return turn.is_free(),
+            Glance::Nothing if !self.look_for_more(look) => return false,
+            _ => {}
+        }
         let is_ready =
             |taking: &mut Taking| !matches!(self.look(taking, look), Err(TryRecvError::Empty));
-        let turn = &self.inlet.turn;
         turn.look().is_some_and(|mut taking| is_ready(&mut taking))
+    }
+
+    /// A look at the ring without the turn, so that who watches for others does not take it from the
+    /// thread whose own it is. If that one takes something meanwhile, this may tell of what is gone.
+    fn glance(&self) -> Glance {
+        let inlet = &self.inlet;
+        let first = inlet.view.first(&mut inlet.view.consumer()).map(|record| record.word());
+        // ORDERING: behind the look at where the consumer is: if a part has left the ring, it is noted.
+        fence(Acquire);
+        let in_hand = inlet.in_hand.load(Relaxed);
+        match first {
+            Ok(word) if word.is_start() && !word.has_more() => Glance::Whole,
+            Err(NoRecord::Empty) if !in_hand => Glance::Nothing,
+            _ => Glance::Part,
+        }
     }
 }
 

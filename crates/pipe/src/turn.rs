@@ -62,7 +62,7 @@ struct Over<'t>(&'t Missed);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        // ORDERING: with the fence in `Turn::look`: either that thread finds the turn over, or its note
+        // ORDERING: with the fence in `Turn::look` and `Turn::is_free`: either that thread finds the turn over, or its note
         // is seen here.
         fence(SeqCst);
         if self.0.noted.load(Relaxed) {
@@ -121,6 +121,23 @@ impl<S> Turn<S> {
         // ORDERING: see `Over`.
         fence(SeqCst);
         self.begin(self.mutex.try_lock()?)
+    }
+
+    /// Whether no thread has the turn for longer, as one that waits in it has. One that will sleep if
+    /// this gives `false` is woken when the turn is over.
+    ///
+    /// It takes nothing: a thread whose own the turn is keeps it, and none is kept out meanwhile.
+    pub(crate) fn is_free(&self) -> bool {
+        for _ in 0..LOOKS {
+            if !self.mutex.is_locked() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.missed.noted.store(true, Relaxed);
+        // ORDERING: see `Over`.
+        fence(SeqCst);
+        !self.mutex.is_locked()
     }
 
     fn begin<'t>(&'t self, mut mutex: MutexGuard<'t, (u32, u32)>) -> Option<Held<'t, S>> {
@@ -193,6 +210,10 @@ impl<S> fmt::Debug for Held<'_, S> {
 
 #[cfg(test)]
 mod tests {
+    use crossproc_segment::wait::Look;
+
+    use super::Turn;
+    use crate::hand::Taking;
     use crate::patience::Patience;
 
     #[test]
@@ -200,14 +221,50 @@ mod tests {
         let (_tx, rx) = crate::Pipe::one_way::<u64>()?;
         let inlet = rx.inlet();
         let items = inlet.view.items();
-        for has_looked in [false, true] {
-            let held = inlet.turn.hold(Patience::Endless);
+        let turn = &inlet.turn;
+        let looks: [fn(&Turn<Taking>) -> bool; 3] =
+            [|_| true, |turn| turn.look().is_none(), |turn| !turn.is_free()];
+        for (index, look) in looks.into_iter().enumerate() {
+            let held = turn.hold(Patience::Endless);
             assert!(held.is_some());
             let _epoch = items.prepare();
-            assert!(!has_looked || inlet.turn.look().is_none());
+            assert!(look(turn));
             drop(held);
-            assert_eq!(items.has_waiters(), !has_looked);
+            assert_eq!(items.has_waiters(), index == 0);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_look_of_another_thread_leaves_the_turn_to_whose_own_it_is() -> Result<(), crate::Error> {
+        use crossproc_segment::wait::Waitable as _;
+
+        let (tx, rx) = crate::Pipe::one_way::<u64>()?;
+        let (inlet, space) = (rx.inlet(), tx.space());
+        drop((tx.outlet().turn.hold(Patience::None), inlet.turn.hold(Patience::None)));
+        for sent in [false, true] {
+            std::thread::scope(|scope| {
+                let looked =
+                    scope.spawn(|| (rx.is_ready(Look::Quick), space.is_ready(Look::Repair)));
+                assert_eq!(looked.join().ok(), Some((sent, true)));
+            });
+            assert!(tx.outlet().turn.at_once().is_some() && inlet.turn.at_once().is_some());
+            assert!(sent || tx.send(&1).is_ok());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_message_whose_turn_is_anothers_is_not_there_for_a_look() -> Result<(), crate::Error> {
+        use crossproc_segment::wait::Waitable as _;
+
+        let (tx, rx) = crate::Pipe::one_way::<u64>()?;
+        assert!(tx.send(&1).is_ok());
+        let (inlet, space) = (rx.inlet(), tx.space());
+        let held = (tx.outlet().turn.hold(Patience::None), inlet.turn.hold(Patience::None));
+        assert!(!rx.is_ready(Look::Quick) && !space.is_ready(Look::Quick));
+        drop(held);
+        assert!(rx.is_ready(Look::Quick) && space.is_ready(Look::Quick));
         Ok(())
     }
 }

@@ -132,11 +132,14 @@ impl End {
         if !self.may_send() || self.look_for_peer(look) {
             return true;
         }
+        // By where the producer is for all to see: who looks for others takes no turn from the thread
+        // whose own it is.
+        let view = &self.out.view;
+        if view.has_room(&mut view.producer(), bytes) == Err(Refused::Full) {
+            return false;
+        }
         // While another thread sends, the room is that one's.
-        self.out.turn.look().is_some_and(|mut producer| {
-            // Without the end, where this process was in the ring says nothing.
-            !self.may_send() || self.out.view.has_room(&mut producer, bytes) != Err(Refused::Full)
-        })
+        self.out.turn.is_free()
     }
 }
 
