@@ -67,7 +67,8 @@ pub(crate) struct Inlet {
     pub(crate) max_len: AtomicU64,
 }
 
-/// One end, taken by this process. Its handles share it; with the last of them it is closed.
+/// One end, taken by this process. Its handles [share](crate::share::Share) it; with the last of them it
+/// is closed.
 ///
 /// An end of a pipe of one direction has only one of the two sides; the other is there and never
 /// used.
@@ -85,6 +86,8 @@ pub(crate) struct End {
     moves: AtomicU32,
     /// Which places of the rings are used by a thread that does not have the turn.
     places: AtomicU32,
+    /// How many handles share it: see [`Share`](crate::share::Share).
+    pub(crate) shares: AtomicU32,
     pub(crate) side: Side,
     pub(crate) sizes: Sizes,
     pub(crate) out: Outlet,
@@ -139,6 +142,7 @@ impl End {
             me: NonNull::from(segment.me_word()),
             moves: AtomicU32::new(0),
             places: AtomicU32::new(0),
+            shares: AtomicU32::new(0),
             side,
             sizes,
             out: Outlet {

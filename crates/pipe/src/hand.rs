@@ -24,7 +24,7 @@ pub(crate) struct Taking {
     pub(crate) consumer: Consumer,
     hand: Hand,
     /// Whether something is in hand, for those who look without the turn. Up before the first part
-    /// leaves the ring.
+    /// leaves the ring, which *reuse* orders.
     in_hand: Arc<AtomicBool>,
 }
 

@@ -39,6 +39,8 @@ mod reserve;
 #[cfg(not(crossproc_loom))]
 mod send;
 #[cfg(not(crossproc_loom))]
+mod share;
+#[cfg(not(crossproc_loom))]
 mod ticket;
 #[cfg(not(crossproc_loom))]
 mod turn;

@@ -1,7 +1,6 @@
 //! The end of a pipe of two directions.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossproc_message::Message;
@@ -13,6 +12,7 @@ use crate::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::iter::Iter;
 use crate::recv::Receiver;
 use crate::send::Sender;
+use crate::share::Share;
 
 /// An end of a pipe that sends items of type `A` and receives those of type `B`; from
 /// [`Pipe::new`](crate::Pipe::new).
@@ -42,11 +42,11 @@ pub struct PipeEnd<A, B> {
 
 impl<A, B> PipeEnd<A, B> {
     pub(crate) fn new(end: End) -> Self {
-        let end = Arc::new(end);
-        Self { out: Sender::new(Arc::clone(&end)), inlet: Receiver::new(end) }
+        let end = Share::new(end);
+        Self { out: Sender::new(end.clone()), inlet: Receiver::new(end) }
     }
 
-    pub(crate) fn end(&self) -> &Arc<End> {
+    pub(crate) fn end(&self) -> &Share {
         &self.out.end
     }
 

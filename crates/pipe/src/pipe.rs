@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use crossproc_message::Message;
 use crossproc_segment::{Object, Segment, Shape};
@@ -16,6 +15,7 @@ use crate::pair::PipeEnd;
 use crate::raw::Side;
 use crate::recv::Receiver;
 use crate::send::Sender;
+use crate::share::Share;
 
 const LAYOUT_VERSION: u32 = 2;
 
@@ -285,7 +285,7 @@ impl<T: Message> OneWay<T> {
     /// [`Error::Taken`](crate::Error::Taken) by a living process.
     pub fn sender(&self) -> Result<Sender<T>> {
         let end = End::take(self.object.clone(), self.sizes, Side::First, None)?;
-        Ok(Sender::new(Arc::new(end)))
+        Ok(Sender::new(Share::new(end)))
     }
 
     /// Takes the receiving end, as [`Pipe::second`].
@@ -295,7 +295,7 @@ impl<T: Message> OneWay<T> {
     /// [`Error::Taken`](crate::Error::Taken) by a living process.
     pub fn receiver(&self) -> Result<Receiver<T>> {
         let end = End::take(self.object.clone(), self.sizes, Side::Second, None)?;
-        Ok(Receiver::new(Arc::new(end)))
+        Ok(Receiver::new(Share::new(end)))
     }
 
     pub(crate) fn shape() -> Shape {

@@ -69,7 +69,8 @@
 //!
 //! - **publish**: store of `tail` (Release) to its load by the consumer (Acquire); the records.
 //! - **reuse**: store of `head` (Release) to its load by the producer (Acquire); the reads of the
-//!   consumer are over before the bytes are written again.
+//!   consumer are over before the bytes are written again. Also to a look by another thread of the
+//!   consumer's process (and a fence, Acquire): a part that has left the ring is noted to be in hand.
 //! - **post**: the fence (Release) between the store of `tail` and the next use of a post, to the fence
 //!   (Acquire) between reading a post and looking at `tail` again: whoever reads a payload that is
 //!   newer than the `tail` it saw finds that `tail` gone.

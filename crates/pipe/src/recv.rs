@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use crate::hand::{Next, Taking};
 use crate::iter::Iter;
 use crate::patience::Patience;
 use crate::raw::NoRecord;
+use crate::share::Share;
 
 /// The end of a pipe that receives items of type `T`; from [`Pipe::one_way`](crate::Pipe::one_way),
 /// or half of a [`PipeEnd`](crate::PipeEnd).
@@ -28,7 +28,7 @@ use crate::raw::NoRecord;
 /// message goes to one of them. When it is closed, dropped, or its process dies, the sender sees
 /// `Closed`.
 pub struct Receiver<T> {
-    pub(crate) end: Arc<End>,
+    pub(crate) end: Share,
     item: PhantomData<fn() -> T>,
 }
 
@@ -143,7 +143,7 @@ impl<T: Message> Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    pub(crate) fn new(end: Arc<End>) -> Self {
+    pub(crate) fn new(end: Share) -> Self {
         Self { end, item: PhantomData }
     }
 
@@ -485,7 +485,7 @@ impl End {
     fn glance(&self) -> Glance {
         let inlet = &self.inlet;
         let first = inlet.view.first(&mut inlet.view.consumer()).map(|record| record.word());
-        // ORDERING: behind the look at where the consumer is: if a part has left the ring, it is noted.
+        // ORDERING: acquire side of *reuse*: if a part has left the ring, its note is seen.
         fence(Acquire);
         let in_hand = inlet.in_hand.load(Relaxed);
         match first {

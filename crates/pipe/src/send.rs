@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossproc_message::scratch::Scratch;
@@ -13,10 +12,11 @@ use crossproc_segment::wait::{Look, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use crate::bytes::copy_in;
-use crate::end::{End, Outlet, Peer, RESERVED};
+use crate::end::{Outlet, Peer, RESERVED};
 use crate::error::{SendError, TrySendError};
 use crate::patience::Patience;
 use crate::raw::{Claim, Producer, Refused, View, Word};
+use crate::share::Share;
 
 /// The end of a pipe that sends items of type `T`; from [`Pipe::one_way`](crate::Pipe::one_way), or
 /// half of a [`PipeEnd`](crate::PipeEnd).
@@ -40,7 +40,7 @@ use crate::raw::{Claim, Producer, Refused, View, Word};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Sender<T> {
-    pub(crate) end: Arc<End>,
+    pub(crate) end: Share,
     /// Alone, it closes its direction when it goes; beside its receiver, the end does.
     half: Option<Half>,
     item: PhantomData<fn(T)>,
@@ -54,7 +54,7 @@ pub(crate) struct Progress {
 }
 
 /// That a direction ends with its sender, though the end does not.
-struct Half(Arc<End>);
+struct Half(Share);
 
 impl Drop for Half {
     fn drop(&mut self) {
@@ -179,13 +179,13 @@ impl<T: Message> Sender<T> {
 }
 
 impl<T> Sender<T> {
-    pub(crate) fn new(end: Arc<End>) -> Self {
+    pub(crate) fn new(end: Share) -> Self {
         Self { end, half: None, item: PhantomData }
     }
 
     /// Takes it apart from its receiver: what it sends with ends with it.
     pub(crate) fn alone(mut self) -> Self {
-        self.half = Some(Half(Arc::clone(&self.end)));
+        self.half = Some(Half(self.end.clone()));
         self
     }
 

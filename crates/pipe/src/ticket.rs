@@ -5,7 +5,6 @@
 //! process: outside a message none is, and the end stays.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crossproc_message::Message;
 use crossproc_segment::{Object, Shape, transit};
@@ -21,6 +20,7 @@ use crate::pipe::{OneWay, Pipe};
 use crate::raw::Side;
 use crate::recv::Receiver;
 use crate::send::Sender;
+use crate::share::Share;
 
 const PARTS: usize = 4;
 const NOT_OWNED: &str = "this end of a pipe is not this process's any more, and cannot be sent";
@@ -46,12 +46,12 @@ impl<'de> DeserializeSeed<'de> for TicketOf {
 
 /// If the message that it is in does not arrive, the end comes back; and is closed then, if no handle
 /// of it is left.
-fn send_end<S: Serializer>(end: &Arc<End>, serializer: S) -> Result<S::Ok, S::Error> {
+fn send_end<S: Serializer>(end: &Share, serializer: S) -> Result<S::Ok, S::Error> {
     let mut parts = serializer.serialize_tuple(PARTS)?;
     parts.serialize_element(&(end.side == Side::Second))?;
     parts.serialize_element(&Ticket(&end.object))?;
     let sent = end.send_off(|moves, hand| {
-        let returning = Arc::clone(end);
+        let returning = end.clone();
         transit::note_loan(move || {
             returning.take_back_from(moves);
         });
@@ -114,15 +114,15 @@ impl<'de, A: Message, B: Message> Deserialize<'de> for PipeEnd<A, B> {
 fn one_way<'de, T: Message, D: Deserializer<'de>>(
     side: Side,
     deserializer: D,
-) -> Result<Arc<End>, D::Error> {
+) -> Result<Share, D::Error> {
     let end = Arrival { lanes: 1, shape: |_| OneWay::<T>::shape() }.deserialize(deserializer)?;
     if end.side == side {
-        return Ok(Arc::new(end));
+        return Ok(Share::new(end));
     }
     Err(D::Error::custom("the other end of the pipe was expected"))
 }
 
-fn whole<S: Serializer>(end: &Arc<End>, serializer: S) -> Result<S::Ok, S::Error> {
+fn whole<S: Serializer>(end: &Share, serializer: S) -> Result<S::Ok, S::Error> {
     if end.sizes.lanes == 1 { send_end(end, serializer) } else { Err(S::Error::custom(HALF)) }
 }
 

@@ -1,7 +1,6 @@
 //! A pipe among other things that are waited for.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crossproc_message::Message;
 use crossproc_message::words::small;
@@ -12,6 +11,7 @@ use crate::pair::PipeEnd;
 use crate::raw::Refused;
 use crate::recv::Receiver;
 use crate::send::Sender;
+use crate::share::Share;
 
 /// Ready when [`recv`](Receiver::recv) would not block: a whole message is there, or none can come
 /// any more. A message and a `close` wake the waiter, a death within 0.1 s.
@@ -30,7 +30,7 @@ impl<T> Waitable for Receiver<T> {
 ///
 /// Ready as the receiver is. Keeps the end open as that does.
 #[derive(Debug)]
-pub struct Items(Arc<End>);
+pub struct Items(Share);
 
 impl<T> Receiver<T> {
     /// That a message has come, as something of its own: for a descriptor, which owns what it waits
@@ -53,7 +53,7 @@ impl<T> Receiver<T> {
     /// ```
     #[must_use]
     pub fn items(&self) -> Items {
-        Items(Arc::clone(&self.end))
+        Items(self.end.clone())
     }
 }
 
@@ -83,7 +83,7 @@ impl<A, B> Waitable for PipeEnd<A, B> {
 /// Ready when a message of that length would be sent at once, or none can be sent any more. Keeps the
 /// end open as the [`Sender`] does.
 pub struct Space {
-    end: Arc<End>,
+    end: Share,
     bytes: u64,
 }
 
@@ -112,7 +112,7 @@ impl<T: Message> Sender<T> {
     pub fn space(&self) -> Space {
         let longest = self.outlet().view.longest();
         let bytes = small::<T>().map_or(longest, |bytes| longest.min(bytes as u64));
-        Space { end: Arc::clone(&self.end), bytes }
+        Space { end: self.end.clone(), bytes }
     }
 }
 
@@ -122,7 +122,7 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn space_for(&self, bytes: usize) -> Space {
         let bytes = (bytes as u64).min(self.outlet().view.longest());
-        Space { end: Arc::clone(&self.end), bytes }
+        Space { end: self.end.clone(), bytes }
     }
 }
 

@@ -123,6 +123,20 @@ fn an_empty_message_is_a_message() -> Answer {
 }
 
 #[test]
+fn a_long_message_that_is_left_in_hand_is_still_told_of() -> Answer {
+    let (tx, rx) = Pipe::<()>::options().capacity(64).one_way::<()>()?;
+    // The sender stays open: it is not the end of the pipe that is told of.
+    let sending = thread::spawn(move || tx.send_bytes(&pattern(1000, 3)).map(|()| tx));
+    let refused = rx.recv_into(&mut [0; 999]);
+    assert!(matches!(refused, Err(RecvError::BufferTooShort { bytes: 1000, room: 999 })));
+    let _tx = sending.join().map_err(|_| "the sender panicked")??;
+    assert!(rx.poll(Duration::ZERO));
+    assert_eq!(rx.recv_bytes()?, pattern(1000, 3));
+    assert!(!rx.poll(Duration::ZERO));
+    Ok(())
+}
+
+#[test]
 fn polling_takes_nothing_and_merges_nothing() -> Answer {
     let (tx, rx) = Pipe::<()>::options().capacity(64).one_way::<()>()?;
     let sending = thread::spawn(move || {

@@ -1,6 +1,6 @@
 //! What the futures of a pipe wait for.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::task::Context;
 
 use crossproc_segment::Object;
@@ -8,9 +8,11 @@ use crossproc_segment::wait::{Look, Source, TaskWait, Waitable};
 
 use crate::end::End;
 use crate::raw::View;
+use crate::share::Share;
 
 /// That a message is there, or room. Unlike [`Items`](crate::Items) and [`Space`](crate::Space) it does
-/// not keep the end open: whoever waits for it may be gone before that is noticed.
+/// not keep the end open, not even while it is looked at: whoever waits for it may be gone before that is
+/// noticed.
 struct Ready {
     end: Weak<End>,
     view: View,
@@ -45,12 +47,12 @@ impl Waitable for Ready {
 }
 
 /// Has the task woken when a message is there, or none can come.
-pub(super) fn stay_to_recv(end: &Arc<End>, wait: &mut TaskWait, cx: &Context<'_>) {
+pub(super) fn stay_to_recv(end: &Share, wait: &mut TaskWait, cx: &Context<'_>) {
     stay(end, wait, cx, What::Message);
 }
 
 /// Has the task woken when there is room for so many bytes in one piece, or none can be sent.
-pub(super) fn stay_to_send(end: &Arc<End>, wait: &mut TaskWait, cx: &Context<'_>, bytes: usize) {
+pub(super) fn stay_to_send(end: &Share, wait: &mut TaskWait, cx: &Context<'_>, bytes: usize) {
     let view = &end.out.view;
     let bytes = bytes as u64;
     // A longer one goes in parts, which are as long as this at most.
@@ -58,7 +60,7 @@ pub(super) fn stay_to_send(end: &Arc<End>, wait: &mut TaskWait, cx: &Context<'_>
     stay(end, wait, cx, What::Room(piece));
 }
 
-fn stay(end: &Arc<End>, wait: &mut TaskWait, cx: &Context<'_>, what: What) {
+fn stay(end: &Share, wait: &mut TaskWait, cx: &Context<'_>, what: What) {
     // The weak reference keeps the address from being used otherwise.
     let key = match what {
         What::Message => 0,
@@ -68,6 +70,6 @@ fn stay(end: &Arc<End>, wait: &mut TaskWait, cx: &Context<'_>, what: What) {
         What::Message => end.inlet.view,
         What::Room(_) => end.out.view,
     };
-    let ready = || Ready { end: Arc::downgrade(end), view, what, object: end.object.clone() };
-    wait.stay(cx, (Arc::as_ptr(end).addr(), key), ready);
+    let ready = || Ready { end: end.downgrade(), view, what, object: end.object.clone() };
+    wait.stay(cx, (std::ptr::from_ref::<End>(end).addr(), key), ready);
 }
