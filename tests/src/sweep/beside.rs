@@ -200,7 +200,15 @@ impl Run<'_> {
         let victim = Victim::start(&cast.board, &self.scenario.victim, Some(cast.hang * LIVES))?;
         let waiter = cast.start_waiter()?;
         let (instructions, step) = match at {
-            Some(place) => victim.go_to(place)?,
+            Some(place) => {
+                let led = victim.go_to(place);
+                if let Some(place) = place.instead(&led) {
+                    victim.kill()?;
+                    drop((waiter, holder));
+                    return self.stop_once(form, other, Some(place), start, wait);
+                }
+                led?
+            }
             None => (u32::MAX, victim.finish()?),
         };
         let at_end = step == Step::Returned;
@@ -293,7 +301,7 @@ impl Run<'_> {
         };
         let every = if full { every } else { 0 };
         let places = if full { &survey.touches } else { &survey.points };
-        let mut places = self.places_among(every, places, first_start, survey.instructions);
+        let mut places = self.places_among(every, places, first_start, survey);
         if full {
             // Where the limits leave out some, it is none of those that change something.
             let points = survey.points.iter().filter(|place| place.k > every).map(|&at| Some(at));

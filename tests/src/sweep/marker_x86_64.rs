@@ -107,9 +107,61 @@ fn registers(pid: libc::pid_t) -> Option<libc::user_regs_struct> {
     (got == 0).then(|| unsafe { registers.assume_init() })
 }
 
+/// Where the next instruction of a stopped, traced child lies.
+pub(super) fn next_address(pid: libc::pid_t) -> Option<u64> {
+    registers(pid).map(|registers| registers.rip)
+}
+
+/// An instruction of a traced child that can be made a trap: in the child's own copy of the code.
+pub(super) struct Breakpoint {
+    pid: libc::pid_t,
+    address: u64,
+    code: [u8; 8],
+}
+
+impl Breakpoint {
+    const TRAP: u8 = 0xcc;
+
+    pub(super) fn at(pid: libc::pid_t, address: u64) -> Result<Self, String> {
+        Ok(Self { pid, address, code: bytes_at(pid, address) })
+    }
+
+    /// Makes it a trap, or the instruction again.
+    pub(super) fn set(&self, trap: bool) -> Result<(), String> {
+        let mut code = self.code;
+        if trap {
+            code[0] = Self::TRAP;
+        }
+        let word = usize::try_from(u64::from_ne_bytes(code)).unwrap_or(0);
+        let word = std::ptr::without_provenance_mut::<libc::c_void>(word);
+        // SAFETY: writes the child's memory, none of ours.
+        match unsafe { libc::ptrace(libc::PTRACE_POKETEXT, self.pid, place(self.address), word) } {
+            0 => Ok(()),
+            _ => Err(format!("PTRACE_POKETEXT: {}", std::io::Error::last_os_error())),
+        }
+    }
+
+    /// After the trap: the instruction is the next.
+    pub(super) fn go_back(&self) -> Result<(), String> {
+        let mut registers = registers(self.pid).ok_or("PTRACE_GETREGS failed")?;
+        if registers.rip != self.address + 1 {
+            return Err(format!("a trap at {:#x}, not at the mark", registers.rip));
+        }
+        registers.rip = self.address;
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: the kernel reads the whole struct, which outlives the call.
+        let set =
+            unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, nothing, &raw mut registers) };
+        if set == 0 { Ok(()) } else { Err("PTRACE_SETREGS failed".to_owned()) }
+    }
+}
+
+fn place(address: u64) -> *mut libc::c_void {
+    std::ptr::without_provenance_mut(usize::try_from(address).unwrap_or(0))
+}
+
 fn bytes_at(pid: libc::pid_t, rip: u64) -> [u8; 8] {
-    let at = usize::try_from(rip).unwrap_or(0);
-    let at = std::ptr::without_provenance_mut::<libc::c_void>(at);
+    let at = place(rip);
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: reads the child's memory, none of ours. A failure is the value -1, no instruction
     // that anybody here knows.

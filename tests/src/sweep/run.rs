@@ -252,7 +252,7 @@ impl<'s> Run<'s> {
             (None, Some(_)) => 0,
             (None, None) => self.scenario.every,
         };
-        self.places_among(every, &survey.points, first_start, survey.instructions)
+        self.places_among(every, &survey.points, first_start, survey)
     }
 
     /// Each of the first `every` instructions, and behind them as many of `places` as the limits
@@ -262,14 +262,16 @@ impl<'s> Run<'s> {
         every: u32,
         places: &[Place],
         first_start: bool,
-        end: u32,
+        survey: &Survey,
     ) -> Vec<Option<Place>> {
+        let end = survey.instructions;
         let behind: Vec<Place> = places.iter().copied().filter(|place| place.k > every).collect();
         let stride = self.stride(first_start, &behind);
-        let mut places: Vec<Place> = (0..=every.min(end)).map(Place::after).collect();
+        let mut places: Vec<Place> =
+            survey.all.iter().copied().take_while(|place| place.k <= every.min(end)).collect();
         places.extend(behind.into_iter().step_by(stride));
         if end == self.scenario.until {
-            places.push(Place::after(end));
+            places.extend(survey.all.iter().rfind(|place| place.k == end));
             return places.into_iter().map(Some).collect();
         }
         places.into_iter().map(Some).chain([None]).collect()
@@ -278,7 +280,7 @@ impl<'s> Run<'s> {
     /// Each how manieth of the places the limits leave.
     fn stride(&self, first_start: bool, places: &[Place]) -> usize {
         let most = if first_start { self.limits.steps } else { self.limits.steps / 10 };
-        let steps: u64 = places.iter().map(|place| u64::from(place.since)).sum();
+        let steps: u64 = places.iter().map(|place| u64::from(place.cost())).sum();
         let by_steps = usize::try_from(steps.div_ceil(most)).unwrap_or(usize::MAX);
         let by_kills = places.len().div_ceil(self.limits.kills.unwrap_or(usize::MAX));
         by_steps.max(by_kills).max(1)
@@ -308,7 +310,15 @@ impl<'s> Run<'s> {
         let victim = Victim::start(&self.cast.board, &self.scenario.victim, None)?;
         let waiter = self.cast.start_waiter()?;
         let (instructions, step) = match at {
-            Some(place) => victim.go_to(place)?,
+            Some(place) => {
+                let led = victim.go_to(place);
+                if let Some(place) = place.instead(&led) {
+                    victim.kill()?;
+                    drop((waiter, holder));
+                    return self.kill_once(Some(place), start, wait);
+                }
+                led?
+            }
             None => (u32::MAX, victim.finish()?),
         };
         let returned = step == Step::Returned || instructions >= self.scenario.until;

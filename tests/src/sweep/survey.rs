@@ -1,12 +1,12 @@
 //! One run to the end, step by step: where a standstill or an end can differ from the one before.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::marker::{Code, Next};
 use super::memory::Image;
 use super::run::Run;
 use super::scenario::Part;
-use super::trace::{Place, Step, Victim};
+use super::trace::{Mark, Place, Step, Victim};
 
 /// A victim that has not returned after so many instructions never will.
 const ENDLESS: u32 = 2_000_000;
@@ -15,11 +15,38 @@ const ENDLESS: u32 = 2_000_000;
 #[derive(Default)]
 pub(super) struct Survey {
     pub(super) instructions: u32,
+    /// The place after each instruction, from none on.
+    pub(super) all: Vec<Place>,
     /// After how many instructions a kill can differ from the one before.
     pub(super) points: Vec<Place>,
     /// Before each instruction that reaches memory which others have too, or enters the kernel.
     pub(super) touches: Vec<Place>,
     pub(super) images: Vec<(u32, Image)>,
+}
+
+/// How often each instruction was come to since the last system call.
+#[derive(Default)]
+struct Trail(HashMap<u64, u32>);
+
+impl Trail {
+    /// The same place, by way of a mark at its own instruction if that is cheaper.
+    fn at(&mut self, place: Place, address: Option<u64>) -> Place {
+        let Some(address) = address else { return place };
+        let times = self.0.entry(address).or_default();
+        *times += 1;
+        let marked = Place { mark: Some(Mark { address, times: *times }), since: 0, ..place };
+        if marked.cost() < place.cost() { marked } else { place }
+    }
+
+    /// The place one instruction further.
+    fn after(&mut self, place: Place, is_call: bool, address: Option<u64>) -> Place {
+        let k = place.k + 1;
+        if is_call {
+            self.0.clear();
+            return self.at(Place { k, calls: place.calls + 1, ..Place::default() }, address);
+        }
+        self.at(Place { k, since: place.since + 1, ..place }, address)
+    }
 }
 
 impl Run<'_> {
@@ -36,7 +63,9 @@ impl Run<'_> {
         let waiter = if waiting { self.cast.start_waiter()? } else { None };
         let mut code = Code::default();
         let mut survey = Survey::default();
-        let mut here = Place::default();
+        let mut trail = Trail::default();
+        let mut here = trail.at(Place::default(), victim.address());
+        survey.all.push(here);
         let mut seen = HashSet::new();
         let mut last = self.copy();
         let first = Image::between(&self.base, &last);
@@ -50,9 +79,10 @@ impl Run<'_> {
             let step = victim.step()?;
             let k = survey.instructions + 1;
             let before = here;
-            here = Place { k, since: here.since + 1, ..here };
-            if next == Next::SystemCall {
-                here = Place { calls: here.calls + 1, since: 0, ..here };
+            let is_call = next == Next::SystemCall;
+            here = trail.after(here, is_call, victim.address());
+            survey.all.push(here);
+            if is_call {
                 survey.points.extend([before, here]);
             }
             let watched = self.scenario.memory.as_ref().filter(|_| next != Next::Private);

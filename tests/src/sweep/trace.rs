@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::child::{Child, End, die_after, wait};
-use super::marker::{self, Code, Next};
+use super::marker::{self, Breakpoint, Code, Next};
 use super::scenario::{Part, told};
 
 /// A traced child, stopped.
@@ -14,23 +14,44 @@ pub(super) struct Victim {
     child: Child,
 }
 
-/// A place in the victim's operation: so many system calls, and then so many instructions.
+/// A place in the victim's operation: so many system calls, then to a mark, then so many instructions.
 ///
 /// Counting calls first keeps the place where it is when a run is a little longer or shorter
 /// before them: an operation that reads numbers from /proc goes through as many digits as they
-/// have. And it is much faster than stepping.
+/// have. And it is much faster than stepping, as is a mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     /// The same place in instructions from the beginning, in the run that found it.
     pub(super) k: u32,
     pub(super) calls: u32,
+    pub(super) mark: Option<Mark>,
     pub(super) since: u32,
+}
+
+/// An instruction that is come to for the so manieth time since the last system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) address: u64,
+    pub(super) times: u32,
 }
 
 impl Place {
     /// A place that is reached by stepping alone.
     pub(super) fn after(k: u32) -> Self {
-        Self { k, calls: 0, since: k }
+        Self { k, calls: 0, mark: None, since: k }
+    }
+
+    /// The same place by stepping alone, if it was to be reached otherwise and was not.
+    pub(super) fn instead(self, led: &Result<(u32, Step), String>) -> Option<Self> {
+        let is_there = matches!(led, Ok((_, Step::Inside)));
+        (self.mark.is_some() && !is_there).then(|| Self::after(self.k))
+    }
+
+    /// What it takes to get there, in steps.
+    pub(super) fn cost(self) -> u32 {
+        /// A mark that is passed takes a trap, a step, and words to be written.
+        const PASS: u32 = 4;
+        self.since + self.mark.map_or(0, |mark| mark.times * PASS)
     }
 }
 
@@ -95,6 +116,11 @@ impl Victim {
                 return Ok((place.k, Step::Returned));
             }
         }
+        if let Some(mark) = place.mark {
+            if self.run_to(mark)? == Step::Returned {
+                return Ok((place.k, Step::Returned));
+            }
+        }
         let (done, step) = self.step_by(place.since)?;
         Ok((place.k - place.since + done, step))
     }
@@ -114,9 +140,31 @@ impl Victim {
         Ok((count, Step::Inside))
     }
 
+    /// To the mark, by a breakpoint that is taken away again.
+    fn run_to(&self, mark: Mark) -> Result<Step, String> {
+        let breakpoint = Breakpoint::at(self.child.pid(), mark.address)?;
+        for left in (0..mark.times).rev() {
+            breakpoint.set(true)?;
+            if self.resume(libc::PTRACE_CONT, libc::SIGTRAP)? == Step::Returned {
+                return Ok(Step::Returned);
+            }
+            breakpoint.set(false)?;
+            breakpoint.go_back()?;
+            if left != 0 && self.step()? == Step::Returned {
+                return Ok(Step::Returned);
+            }
+        }
+        Ok(Step::Inside)
+    }
+
     /// What its next instruction can do, and whether it reaches memory that others have too.
     pub(super) fn next(&self, code: &mut Code) -> (Next, bool) {
         code.next(self.child.pid())
+    }
+
+    /// Where its next instruction lies.
+    pub(super) fn address(&self) -> Option<u64> {
+        marker::next_address(self.child.pid())
     }
 
     pub(super) fn kill(self) -> Result<End, String> {
