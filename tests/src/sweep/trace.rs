@@ -1,7 +1,7 @@
 //! The victim: a child that is led through one operation instruction by instruction.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::child::{Child, End, die_after, wait};
@@ -145,7 +145,8 @@ impl Victim {
         let breakpoint = Breakpoint::at(self.child.pid(), mark.address)?;
         for left in (0..mark.times).rev() {
             breakpoint.set(true)?;
-            if self.resume(libc::PTRACE_CONT, libc::SIGTRAP)? == Step::Returned {
+            self.ask(libc::PTRACE_CONT)?;
+            if self.came(libc::SIGTRAP, wait_a_little)? == Step::Returned {
                 return Ok(Step::Returned);
             }
             breakpoint.set(false)?;
@@ -191,11 +192,24 @@ impl Victim {
 
     /// Has the victim go on until it stops by `signal`, or at its end.
     fn resume(&self, request: libc::c_uint, signal: libc::c_int) -> Result<Step, String> {
+        self.ask(request)?;
+        self.came(signal, wait)
+    }
+
+    fn ask(&self, request: libc::c_uint) -> Result<(), String> {
         let nothing = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: the request reads and writes no memory of ours; signal 0 is delivered.
-        if unsafe { libc::ptrace(request, self.child.pid(), nothing, nothing) } != 0 {
-            return Err(format!("ptrace: {}", io::Error::last_os_error()));
+        match unsafe { libc::ptrace(request, self.child.pid(), nothing, nothing) } {
+            0 => Ok(()),
+            _ => Err(format!("ptrace: {}", io::Error::last_os_error())),
         }
+    }
+
+    fn came(
+        &self,
+        signal: libc::c_int,
+        wait: impl FnOnce(libc::pid_t) -> io::Result<libc::c_int>,
+    ) -> Result<Step, String> {
         match wait(self.child.pid()).map_err(|error| format!("waitpid: {error}"))? {
             status if is_stop(status, signal) => Ok(Step::Inside),
             status if is_stop(status, libc::SIGSTOP) => Ok(Step::Returned),
@@ -206,6 +220,25 @@ impl Victim {
         }
     }
 }
+
+/// As [`wait`], but not for long: a victim that goes another way than the survey may go to sleep
+/// before it comes to a mark.
+fn wait_a_little(pid: libc::pid_t) -> io::Result<libc::c_int> {
+    let began = Instant::now();
+    loop {
+        let mut status = 0;
+        // SAFETY: writes the status, which outlives the call.
+        match unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) } {
+            0 if began.elapsed() < MARK_TIME => std::thread::yield_now(),
+            0 => return Err(io::ErrorKind::TimedOut.into()),
+            -1 => return Err(io::Error::last_os_error()),
+            _ => return Ok(status),
+        }
+    }
+}
+
+/// A mark that is not come to by then is not waited for.
+const MARK_TIME: Duration = Duration::from_millis(10);
 
 /// Marks a stop at a system call (`PTRACE_O_TRACESYSGOOD`).
 const CALL: libc::c_int = 0x80;
