@@ -25,14 +25,19 @@ pub(super) struct Survey {
 }
 
 /// How often each instruction was come to since the last system call.
-#[derive(Default)]
-struct Trail(HashMap<u64, u32>);
+///
+/// Only where the victim is alone: a waiter that it wakes on the way does more while it is stepped
+/// through than while it runs, so that it may come to a mark by another way.
+struct Trail {
+    times: HashMap<u64, u32>,
+    is_alone: bool,
+}
 
 impl Trail {
     /// The same place, by way of a mark at its own instruction if that is cheaper.
     fn at(&mut self, place: Place, address: Option<u64>) -> Place {
-        let Some(address) = address else { return place };
-        let times = self.0.entry(address).or_default();
+        let Some(address) = address.filter(|_| self.is_alone) else { return place };
+        let times = self.times.entry(address).or_default();
         *times += 1;
         let marked = Place { mark: Some(Mark { address, times: *times }), since: 0, ..place };
         if marked.cost() < place.cost() { marked } else { place }
@@ -42,7 +47,7 @@ impl Trail {
     fn after(&mut self, place: Place, is_call: bool, address: Option<u64>) -> Place {
         let k = place.k + 1;
         if is_call {
-            self.0.clear();
+            self.times.clear();
             return self.at(Place { k, calls: place.calls + 1, ..Place::default() }, address);
         }
         self.at(Place { k, since: place.since + 1, ..place }, address)
@@ -63,7 +68,8 @@ impl Run<'_> {
         let waiter = if waiting { self.cast.start_waiter()? } else { None };
         let mut code = Code::default();
         let mut survey = Survey::default();
-        let mut trail = Trail::default();
+        let is_alone = self.scenario.waiter.is_none();
+        let mut trail = Trail { times: HashMap::new(), is_alone };
         let mut here = trail.at(Place::default(), victim.address());
         survey.all.push(here);
         let mut seen = HashSet::new();

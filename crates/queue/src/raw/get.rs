@@ -274,7 +274,7 @@ impl Hold<'_> {
         }
         ring.pass_head(at);
         // An item that is released in place, or thrown away, is done without an entry.
-        if ring.desk().done().has_waiters() {
+        if ring.desk().done().is_awaited() {
             ring.desk().done().notify_all();
         }
         if ring.items().is_awaited() {
