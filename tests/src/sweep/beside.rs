@@ -11,7 +11,7 @@ use super::child::{Child, End};
 use super::memory::Image;
 use super::order::Order;
 use super::report::{Form, Row};
-use super::run::{EVERY_AFTER_DEATH, PATIENCE, Run, TRIES};
+use super::run::{EVERY_AFTER_DEATH, PATIENCE, Run, TRIES, is_marked};
 use super::scenario::{Act, Judge, Meanwhile, Scenario, Witness};
 use super::survey::Survey;
 use super::trace::{Place, Step, Victim};
@@ -154,16 +154,18 @@ impl Run<'_> {
         &self,
         form: Form,
         other: &Other<'_>,
-        at: Option<Place>,
+        mut at: Option<Place>,
         start: &Image,
         order: &Order,
     ) -> Result<Stop, String> {
         for _ in 1..TRIES {
             let stop = self.stop_after(form, other, at, start)?;
             match stop.found {
+                Ok(outcome) if !order.would_stay(outcome) && is_marked(at) => {}
                 Ok(outcome) if order.would_go_back(outcome) => {}
                 _ => return Ok(stop),
             }
+            at = at.map(Place::unmarked);
         }
         self.stop_after(form, other, at, start)
     }

@@ -34,6 +34,11 @@ impl Order {
         Self { slack: if instructions > EXACT { instructions / 16 } else { 0 }, ..self }
     }
 
+    /// Whether the outcome is the same as that of the place before.
+    pub(super) fn would_stay(&self, outcome: usize) -> bool {
+        self.last == Some(outcome)
+    }
+
     pub(super) fn would_go_back(&self, outcome: usize) -> bool {
         self.last.is_some_and(|last| outcome < last)
     }

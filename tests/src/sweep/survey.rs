@@ -27,16 +27,17 @@ pub(super) struct Survey {
 /// How often each instruction was come to since the last system call.
 ///
 /// Only where the victim is alone: a waiter that it wakes on the way does more while it is stepped
-/// through than while it runs, so that it may come to a mark by another way.
+/// through than while it runs, so that it may come to a mark by another way. And only for full sweeps,
+/// which have many places to go to.
 struct Trail {
     times: HashMap<u64, u32>,
-    is_alone: bool,
+    marks: bool,
 }
 
 impl Trail {
     /// The same place, by way of a mark at its own instruction if that is cheaper.
     fn at(&mut self, place: Place, address: Option<u64>) -> Place {
-        let Some(address) = address.filter(|_| self.is_alone) else { return place };
+        let Some(address) = address.filter(|_| self.marks) else { return place };
         let times = self.times.entry(address).or_default();
         *times += 1;
         let marked = Place { mark: Some(Mark { address, times: *times }), since: 0, ..place };
@@ -50,7 +51,8 @@ impl Trail {
             self.times.clear();
             return self.at(Place { k, calls: place.calls + 1, ..Place::default() }, address);
         }
-        self.at(Place { k, since: place.since + 1, ..place }, address)
+        let since_call = place.since_call + 1;
+        self.at(Place { k, since: place.since + 1, since_call, ..place }, address)
     }
 }
 
@@ -68,8 +70,8 @@ impl Run<'_> {
         let waiter = if waiting { self.cast.start_waiter()? } else { None };
         let mut code = Code::default();
         let mut survey = Survey::default();
-        let is_alone = self.scenario.waiter.is_none();
-        let mut trail = Trail { times: HashMap::new(), is_alone };
+        let marks = self.scenario.waiter.is_none() && self.limits.kills.is_none();
+        let mut trail = Trail { times: HashMap::new(), marks };
         let mut here = trail.at(Place::default(), victim.address());
         survey.all.push(here);
         let mut seen = HashSet::new();

@@ -26,6 +26,8 @@ pub(super) struct Place {
     pub(super) calls: u32,
     pub(super) mark: Option<Mark>,
     pub(super) since: u32,
+    /// Instructions since the last call: what `since` is without a mark.
+    pub(super) since_call: u32,
 }
 
 /// An instruction that is come to for the so manieth time since the last system call.
@@ -36,15 +38,15 @@ pub(super) struct Mark {
 }
 
 impl Place {
-    /// A place that is reached by stepping alone.
-    pub(super) fn after(k: u32) -> Self {
-        Self { k, calls: 0, mark: None, since: k }
+    /// The same place without a mark.
+    pub(super) fn unmarked(self) -> Self {
+        Self { mark: None, since: self.since_call, ..self }
     }
 
-    /// The same place by stepping alone, if it was to be reached otherwise and was not.
+    /// The same place without a mark, if it has one and was not come to.
     pub(super) fn instead(self, led: &Result<(u32, Step), String>) -> Option<Self> {
         let is_there = matches!(led, Ok((_, Step::Inside)));
-        (self.mark.is_some() && !is_there).then(|| Self::after(self.k))
+        (self.mark.is_some() && !is_there).then(|| self.unmarked())
     }
 
     /// What it takes to get there, in steps.
