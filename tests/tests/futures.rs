@@ -14,6 +14,7 @@ mod queues;
 #[path = "../../crates/queue/tests/tasks/mod.rs"]
 mod tasks;
 
+use crossproc::{JoinError, JoinHandle, Queue};
 use tokio::runtime::{Builder, Runtime};
 
 fn one_thread() -> Runtime {
@@ -22,4 +23,16 @@ fn one_thread() -> Runtime {
 
 fn threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+}
+
+fn kill<R: crossproc::Message + std::fmt::Debug>(child: JoinHandle<R>) {
+    child.kill().unwrap();
+    assert!(matches!(child.join(), Err(JoinError::Signalled { signal: 9, .. })));
+}
+
+/// Waits for ever.
+fn stand_still() {
+    loop {
+        let _ = Queue::<()>::bounded(1).unwrap().get();
+    }
 }

@@ -222,20 +222,11 @@ impl<T: Message> Queue<T> {
     /// ```
     pub fn close_now_deadline(&self, deadline: Deadline) -> Vec<Result<T, TryGetError>> {
         self.close();
-        let mut taken = Vec::new();
-        for _ in 0..self.most() {
+        take_rest(self.most(), || {
             let got = self.get_deadline(deadline);
             self.drop_owed(got.is_ok());
-            if matches!(got, Err(TryGetError::Closed)) {
-                break;
-            }
-            let goes_on = matches!(got, Ok(_) | Err(TryGetError::Malformed(_)));
-            taken.push(got);
-            if !goes_on {
-                break;
-            }
-        }
-        taken
+            got
+        })
     }
 
     /// As [`close_now_deadline`](Self::close_now_deadline), with a time from now on.
@@ -257,4 +248,24 @@ impl<T: Message> Queue<T> {
     fn most(&self) -> usize {
         self.capacity() + self.ring.leases() as usize
     }
+}
+
+/// Takes what is left in a closed queue, at most so many items, as long as something comes.
+pub(crate) fn take_rest<R>(
+    most: usize,
+    mut get: impl FnMut() -> Result<R, TryGetError>,
+) -> Vec<Result<R, TryGetError>> {
+    let mut taken = Vec::new();
+    for _ in 0..most {
+        let got = get();
+        if matches!(got, Err(TryGetError::Closed)) {
+            break;
+        }
+        let goes_on = matches!(got, Ok(_) | Err(TryGetError::Malformed(_)));
+        taken.push(got);
+        if !goes_on {
+            break;
+        }
+    }
+    taken
 }

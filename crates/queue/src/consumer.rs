@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::counted::Counted;
 use crate::error::{GetError, Result, TryGetError};
-use crate::iter::Iter;
+use crate::iter::{Iter, step};
 use crate::queue::Queue;
 use crate::raw::Side;
 
@@ -226,15 +226,7 @@ impl<T: Message> Iterator for IntoIter<T> {
     type Item = Result<T, GetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let got = self.consumer.get();
-        self.done = !matches!(got, Ok(_) | Err(GetError::Malformed(_)));
-        match got {
-            Err(GetError::Closed) => None,
-            got => Some(got),
-        }
+        step(&mut self.done, || self.consumer.get())
     }
 }
 

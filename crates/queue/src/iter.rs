@@ -27,15 +27,7 @@ impl<T: Message> Iterator for Iter<'_, T> {
     type Item = Result<T, GetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let got = self.queue.get();
-        self.done = !matches!(got, Ok(_) | Err(GetError::Malformed(_)));
-        match got {
-            Err(GetError::Closed) => None,
-            got => Some(got),
-        }
+        step(&mut self.done, || self.queue.get())
     }
 }
 
@@ -47,5 +39,21 @@ impl<'q, T: Message> IntoIterator for &'q Queue<T> {
 
     fn into_iter(self) -> Iter<'q, T> {
         self.iter()
+    }
+}
+
+/// One step of a loop until a queue is closed and drained; `done` once no other is to be made.
+pub(crate) fn step<R>(
+    done: &mut bool,
+    get: impl FnOnce() -> Result<R, GetError>,
+) -> Option<Result<R, GetError>> {
+    if *done {
+        return None;
+    }
+    let got = get();
+    *done = !matches!(got, Ok(_) | Err(GetError::Malformed(_)));
+    match got {
+        Err(GetError::Closed) => None,
+        got => Some(got),
     }
 }

@@ -22,8 +22,6 @@ use party::{Child, Item, PRODUCERS, World};
 
 const MOMENT: Duration = Duration::from_millis(1);
 const LEVELS: usize = 3;
-/// Kills of one run.
-const KILLS: usize = 40;
 
 fn comes_by_level<T: Message + Clone + PartialEq + std::fmt::Debug>(item: impl Fn(usize) -> T) {
     let queue = PriorityQueue::<T>::bounded(LEVELS, 4).unwrap();
@@ -335,33 +333,7 @@ fn killed_at_random<T: Item>(kind: &str, capacity: usize) {
     let world = World::new();
     let queue = PriorityQueue::<T>::create(&world.segment, "queue", LEVELS, capacity).unwrap();
     let room = world.room();
-    let mut fresh = 0..PRODUCERS;
-    let mut producer = || Child::start(&world, kind, &fresh.next().unwrap().to_string());
-    let mut producers: Vec<_> = (0..4).map(|_| producer()).collect();
-    let mut consumers: Vec<_> = (0..2).map(|_| Child::start(&world, kind, "consumer")).collect();
-    let mut dead_consumers = 0;
-    let mut random = 7_u64;
-    for _ in 0..KILLS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        thread::sleep(Duration::from_micros(random >> 32 & 0x1fff));
-        let which = usize::try_from(random >> 60).unwrap();
-        if let Some(victim) = producers.get_mut(which % 6) {
-            victim.kill();
-            *victim = producer();
-        } else {
-            consumers[which % 2].kill();
-            consumers[which % 2] = Child::start(&world, kind, "consumer");
-            dead_consumers += 1;
-        }
-    }
-    world.log().finish();
-    for producer in producers {
-        producer.ends_well();
-    }
-    queue.close();
-    for consumer in consumers {
-        consumer.ends_well();
-    }
+    let dead_consumers = party::killed_at_random(&world, kind, || queue.close());
     assert!(matches!(queue.try_get(), Err(TryGetError::Closed)));
     assert_eq!(queue.len(), 0);
     world.log().check(dead_consumers);

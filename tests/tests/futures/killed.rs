@@ -3,27 +3,15 @@
 use std::collections::BTreeSet;
 use std::task::Poll;
 
-use crossproc::{Cause, GetError, JoinError, JoinHandle, PutError, Queue, spawn};
+use crossproc::{Cause, GetError, JoinHandle, PutError, Queue, spawn};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tests::dice::Dice;
 use tests::outside::until_asleep;
 
 use crate::tasks::{Task, block_on};
-use crate::{one_thread, threads};
+use crate::{kill, one_thread, stand_still, threads};
 
 const KILLS: usize = 40;
-
-fn kill<R: crossproc::Message + std::fmt::Debug>(child: JoinHandle<R>) {
-    child.kill().unwrap();
-    assert!(matches!(child.join(), Err(JoinError::Signalled { signal: 9, .. })));
-}
-
-/// Waits for ever.
-fn stand_still() -> ! {
-    loop {
-        let _ = Queue::<()>::bounded(1).unwrap().get();
-    }
-}
 
 #[test]
 fn a_stream_ends_when_the_last_producer_is_killed() {

@@ -2,23 +2,11 @@
 
 use std::io::ErrorKind;
 
-use crossproc::{JoinError, JoinHandle, Pipe, Queue, RecvError, SendError, spawn};
+use crossproc::{Pipe, Queue, RecvError, SendError, spawn};
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{one_thread, threads};
-
-fn kill(child: JoinHandle<()>) {
-    child.kill().unwrap();
-    assert!(matches!(child.join(), Err(JoinError::Signalled { signal: 9, .. })));
-}
-
-/// Waits for ever.
-fn stand_still() -> ! {
-    loop {
-        let _ = Queue::<()>::bounded(1).unwrap().get();
-    }
-}
+use crate::{kill, one_thread, stand_still, threads};
 
 #[test]
 fn a_task_asks_a_process_that_blocks() {

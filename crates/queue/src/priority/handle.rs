@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::options::{PriorityOptions, ring_bytes};
+use crate::close::take_rest;
 use crate::error::{GetError, Result, TryGetError};
 use crate::plan::Plan;
 use crate::queue::Queue;
@@ -275,19 +276,7 @@ impl<T: Message> PriorityQueue<T> {
     /// ```
     pub fn close_now_deadline(&self, deadline: Deadline) -> Vec<Result<(usize, T), TryGetError>> {
         self.close();
-        let mut taken = Vec::new();
-        for _ in 0..self.places() {
-            let got = self.get_deadline(deadline);
-            if matches!(got, Err(TryGetError::Closed)) {
-                break;
-            }
-            let goes_on = matches!(got, Ok(_) | Err(TryGetError::Malformed(_)));
-            taken.push(got);
-            if !goes_on {
-                break;
-            }
-        }
-        taken
+        take_rest(self.places(), || self.get_deadline(deadline))
     }
 
     /// As [`close_now_deadline`](Self::close_now_deadline), with a time from now on.

@@ -6,6 +6,7 @@ use crossproc_message::Message;
 
 use super::handle::PriorityQueue;
 use crate::error::GetError;
+use crate::iter::step;
 
 /// Items of a queue with levels until it is closed and drained; from [`PriorityQueue::iter`].
 ///
@@ -27,15 +28,7 @@ impl<T: Message> Iterator for PriorityIter<'_, T> {
     type Item = Result<(usize, T), GetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let got = self.queue.get();
-        self.done = !matches!(got, Ok(_) | Err(GetError::Malformed(_)));
-        match got {
-            Err(GetError::Closed) => None,
-            got => Some(got),
-        }
+        step(&mut self.done, || self.queue.get())
     }
 }
 

@@ -274,10 +274,11 @@ impl Hold<'_> {
         }
         ring.pass_head(at);
         // An item that is released in place, or thrown away, is done without an entry.
+        // ORDERING: the barrier in here stands before the load below, too.
         if ring.desk().done().is_awaited() {
             ring.desk().done().notify_all();
         }
-        if ring.items().is_awaited() {
+        if ring.items().has_waiters() {
             ring.wake_next_consumer();
         }
         Ok(())

@@ -15,6 +15,8 @@ use crossproc_sys::process::{Spawn, Spawned};
 
 /// Incarnations of producers that a run can have.
 pub(crate) const PRODUCERS: u32 = 64;
+/// Kills of one run.
+const KILLS: usize = 40;
 /// Most numbers that one of them puts.
 pub(crate) const NUMBERS: u32 = 20_000;
 
@@ -207,4 +209,37 @@ impl Drop for Child {
         let _ = self.0.pidfd.signal(KILL);
         let _ = self.0.pidfd.reap(true);
     }
+}
+
+/// Four producers and two consumers, of which one after the other is killed, at a moment as it comes,
+/// and replaced; then all come to their end. Tells how many consumers were killed.
+pub(crate) fn killed_at_random(world: &World, kind: &str, close: impl FnOnce()) -> u32 {
+    let mut fresh = 0..PRODUCERS;
+    let mut producer = || Child::start(world, kind, &fresh.next().unwrap().to_string());
+    let mut producers: Vec<_> = (0..4).map(|_| producer()).collect();
+    let mut consumers: Vec<_> = (0..2).map(|_| Child::start(world, kind, "consumer")).collect();
+    let mut dead_consumers = 0;
+    let mut random = 7_u64;
+    for _ in 0..KILLS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        thread::sleep(Duration::from_micros(random >> 32 & 0x1fff));
+        let which = usize::try_from(random >> 60).unwrap();
+        if let Some(victim) = producers.get_mut(which % 6) {
+            victim.kill();
+            *victim = producer();
+        } else {
+            consumers[which % 2].kill();
+            consumers[which % 2] = Child::start(world, kind, "consumer");
+            dead_consumers += 1;
+        }
+    }
+    world.log().finish();
+    for producer in producers {
+        producer.ends_well();
+    }
+    close();
+    for consumer in consumers {
+        consumer.ends_well();
+    }
+    dead_consumers
 }
