@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crossproc_message::words::{Words, small};
 use crossproc_message::{Message, decode};
-use crossproc_segment::wait::Spin;
+use crossproc_segment::wait::{Look, Spin};
 
 use crate::end::Inlet;
 use crate::error::TryRecvError;
@@ -51,7 +51,7 @@ impl<T: Message> Receiver<T> {
         if taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice()) {
             return ControlFlow::Break(Some(()));
         }
-        if taking.knows_more() || self.end.is_peer_gone() {
+        if taking.knows_more() || self.end.look_for_more(Look::Quick) {
             return ControlFlow::Break(None);
         }
         ControlFlow::Continue(())

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
-use std::sync::{Arc, Weak};
 
 use crate::end::{BORROWED, End, RESERVED};
 
@@ -25,7 +25,8 @@ impl Share {
     }
 
     /// The end without a share in it.
-    pub(crate) fn downgrade(&self) -> Weak<End> {
+    #[cfg(any(test, feature = "async"))]
+    pub(crate) fn downgrade(&self) -> std::sync::Weak<End> {
         Arc::downgrade(&self.0)
     }
 }

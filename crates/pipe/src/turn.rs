@@ -62,8 +62,8 @@ struct Over<'t>(&'t Missed);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        // ORDERING: with the fence in `Turn::look` and `Turn::is_free`: either that thread finds the turn over, or its note
-        // is seen here.
+        // ORDERING: with the fence in `Turn::look` and `Turn::is_free`: either that thread finds the turn
+        // over, or its note is seen here.
         fence(SeqCst);
         if self.0.noted.load(Relaxed) {
             self.0.wake();

@@ -42,8 +42,8 @@ impl Side {
 /// The word of an end: `id:28 | MOVING (28) | DIED (29) | CLOSED (30) | SHUT (31) | moves:32`.
 ///
 /// SHUT says that whoever has it sends no more; it receives all the same. It goes with the end to
-/// another process, and ends with a successor. The word counts how often the end was sent off, so that an old message or an old handle cannot be taken
-/// for the last one.
+/// another process, and ends with a successor. The word counts how often the end was sent off, so that
+/// an old message or an old handle cannot be taken for the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndWord(u64);
 
