@@ -12,7 +12,6 @@ use std::time::Duration;
 use crossproc_message::Message;
 use crossproc_pipe::{OneWay, Pipe, Receiver, Sender, TryRecvError, TrySendError};
 use crossproc_segment::Segment;
-use crossproc_segment::wait::{Look, Waitable as _};
 
 use super::{stage, text};
 use crate::sweep::memory::Memory;
@@ -128,6 +127,20 @@ impl Item for Raw {
     }
 }
 
+/// Has the thread its turn at the end, which is its own from then on; looks do not take it. The message
+/// is too long to be tried.
+fn warm_sender<T>(tx: &Sender<T>) {
+    let refused = tx.try_send_bytes(&vec![0; tx.longest_piece() + 1]);
+    assert!(matches!(refused, Err(TrySendError::TooLong { .. })), "{refused:?}");
+}
+
+/// As [`warm_sender`]. A message that is there stays: it does not fit.
+fn warm_receiver<T>(rx: &Receiver<T>) {
+    let refused = rx.try_recv_into(&mut []);
+    let fits = matches!(refused, Err(TryRecvError::Empty | TryRecvError::BufferTooShort { .. }));
+    assert!(fits, "{refused:?}");
+}
+
 fn bytes(number: u64, length: usize) -> Vec<u8> {
     let mut bytes = number.to_le_bytes().to_vec();
     bytes.extend((8..length as u64).map(|at| (number * 31 + at).to_le_bytes()[0]));
@@ -200,7 +213,7 @@ impl<T: Item> Stage<T> {
         telling(move || {
             let tx = must(stage.sender());
             if warm {
-                let _ = tx.space().is_ready(Look::Quick);
+                warm_sender(&tx);
             }
             let item = T::new(number);
             move || if tx.send(&item).is_ok() { number } else { REFUSED }
@@ -213,8 +226,22 @@ impl<T: Item> Stage<T> {
         telling(move || {
             let rx = must(stage.receiver());
             if warm {
-                rx.poll(Duration::ZERO);
+                warm_receiver(&rx);
             }
+            move || tell(rx.recv())
+        })
+    }
+
+    /// Receives the message that it sent itself before, both ends being warm: the last one, and so in
+    /// its post.
+    fn getter_of_posted(&self, number: u64) -> Part {
+        let stage = self.clone();
+        telling(move || {
+            let (tx, rx) = (must(stage.sender()), must(stage.receiver()));
+            warm_sender(&tx);
+            warm_receiver(&rx);
+            must(tx.send(&T::new(number)).map_err(text));
+            keep(tx);
             move || tell(rx.recv())
         })
     }

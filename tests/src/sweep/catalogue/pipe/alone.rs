@@ -87,6 +87,15 @@ pub(super) fn recv<T: Item>(laps: u64, items: &[u64], warm: bool) -> Result<Scen
     receiving(&stage, memory, victim)
 }
 
+/// The victim receives a message that is the last, and so in its post.
+pub(super) fn recv_posted() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<u64>::new(3, &[])?;
+    let stage = Stage { items: [1].into(), ..stage };
+    let victim = stage.getter_of_posted(1);
+    let check = move |_: &Witness| -> Finding { left(&stage.items, &stage.drain()?) };
+    Ok(Scenario::in_memory(memory, &["there", "taken"], victim, check))
+}
+
 /// The victim reads the first message in place.
 pub(super) fn borrow(items: &[u64]) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<super::Raw>::new(1, items)?;
