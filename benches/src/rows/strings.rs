@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use crossproc::Queue;
 use crossproc::prelude::*;
+use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
 
 use crate::figure::{Effort, Figure, Unit};
 use crate::party::{Meeting, longest, timed};
@@ -38,18 +39,27 @@ feeder.join()
 ";
 
 pub(super) fn rows() -> Vec<Figure> {
-    if !has_python() {
-        eprintln!("no python3 here: queue.string.python is left out");
-        return Vec::new();
-    }
-    vec![Figure {
-        key: "queue.string.python",
-        what: "Queue<String>, 32 B, 1 x 1 processes, put/get; Python's multiprocessing.Queue",
+    let mut rows = vec![Figure {
+        key: "queue.string.ipc-channel",
+        what: "Queue<String>, 32 B, 1 x 1 processes, put/get; ipc-channel",
         unit: Unit::PerSecond,
-        target: 25.0,
+        target: 8.0,
         ours: strings,
-        reference: python,
-    }]
+        reference: ipc_channel,
+    }];
+    if has_python() {
+        rows.push(Figure {
+            key: "queue.string.python",
+            what: "the same; Python's multiprocessing.Queue",
+            unit: Unit::PerSecond,
+            target: 25.0,
+            ours: strings,
+            reference: python,
+        });
+    } else {
+        eprintln!("no python3 here: queue.string.python is left out");
+    }
+    rows
 }
 
 fn has_python() -> bool {
@@ -76,6 +86,41 @@ fn strings(effort: &Effort) -> anyhow::Result<f64> {
         parties.push(spawn((meeting.clone(), party, queue.clone(), n), transfer)?);
     }
     Ok(n as f64 / longest(parties)? * 1e9)
+}
+
+/// The same between two processes by way of `ipc-channel`, which keeps as much under way as its
+/// socket takes.
+fn ipc_channel(effort: &Effort) -> anyhow::Result<f64> {
+    let (names, meeting) = (Queue::<String>::bounded(1)?, Meeting::new(0)?);
+    let n = effort.operations(ITEMS);
+    let parties = vec![
+        spawn((meeting.clone(), names.clone(), n), send_by_ipc)?,
+        spawn((meeting, names, n), receive_by_ipc)?,
+    ];
+    Ok(n as f64 / longest(parties)? * 1e9)
+}
+
+fn send_by_ipc(meeting: Meeting, names: Queue<String>, n: u64) -> Result<u64, Failure> {
+    let sender = IpcSender::<String>::connect(names.get()?)?;
+    // The first message makes the connection.
+    sender.send(String::new())?;
+    timed(&meeting, 2, 0, || {
+        (0..n).try_for_each(|number| Ok(sender.send(format!("{number:032}"))?))
+    })
+}
+
+fn receive_by_ipc(meeting: Meeting, names: Queue<String>, n: u64) -> Result<u64, Failure> {
+    let (server, name) = IpcOneShotServer::<String>::new()?;
+    names.put(name)?;
+    let (receiver, _) = server.accept()?;
+    timed(&meeting, 2, 1, || {
+        let mut bytes = 0;
+        for _ in 0..n {
+            bytes += receiver.recv()?.len();
+        }
+        std::hint::black_box(bytes);
+        Ok(())
+    })
 }
 
 fn transfer(meeting: Meeting, party: u32, queue: Queue<String>, n: u64) -> Result<u64, Failure> {
