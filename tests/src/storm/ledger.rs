@@ -170,6 +170,11 @@ impl Count<'_> {
         self.done.store(self.attempted.load(Relaxed), Release);
     }
 
+    /// Notes that nothing came of the attempt.
+    pub fn forgo(self) {
+        self.attempted.store(self.done.load(Relaxed), Release);
+    }
+
     /// The last attempt.
     #[must_use]
     pub fn attempted(self) -> u64 {

@@ -3,6 +3,7 @@
 mod beside;
 mod counted;
 mod ends;
+mod levels;
 mod lock;
 mod locks;
 mod naive;
@@ -43,6 +44,8 @@ pub(super) fn all() -> Vec<Primitive> {
         queue::texts(),
         places::places(),
         ends::ends(),
+        levels::numbers(),
+        levels::texts(),
         pipe::numbers(),
         pipe::texts(),
         ticket::primitive(),

@@ -37,7 +37,7 @@ struct Record {
 }
 
 /// What can be put.
-trait Item: Message {
+pub(super) trait Item: Message {
     fn of(number: u64) -> Self;
 }
 

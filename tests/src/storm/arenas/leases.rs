@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crossproc::{Lease, PutError, Queue, TryGetError};
 
-use super::queue::{ITEMS, Item};
+use super::books::ITEMS;
+use super::items::Item;
 use super::{Arena, Setting, made};
 use crate::storm::ledger::{Ledger, Part};
 use crate::storm::scene::{Member, Role, Scene};

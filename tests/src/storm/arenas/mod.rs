@@ -9,10 +9,13 @@ use crate::dice::Dice;
 
 mod attach;
 mod barrier;
+mod books;
 mod condvar;
 mod event;
 mod family;
+mod items;
 mod leases;
+mod line;
 mod lock;
 mod names;
 mod once;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossproc::{GetError, Queue, TryGetError, Value};
 
-use super::queue::{Books, GETTING};
+use super::books::{Books, GETTING};
 use super::{Arena, Setting, made};
 use crate::storm::ledger::Ledger;
 use crate::storm::scene::{Member, Role, Scene};

@@ -14,7 +14,7 @@ use crossproc::{
 };
 use crossproc_pipe::Error;
 
-use super::queue::{Books, GETTING};
+use super::books::{Books, GETTING};
 use super::{Arena, Setting, made};
 use crate::storm::Fault;
 use crate::storm::ledger::Ledger;
@@ -89,7 +89,7 @@ impl<T: Item> Line<T> {
         let count = member.part().count(0);
         while !member.leaves() {
             let number = count.attempt();
-            if number >= super::queue::ITEMS {
+            if number >= super::books::ITEMS {
                 thread::sleep(Duration::from_millis(1));
                 member.part().advance();
                 continue;

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossproc::{GetError, Lock, Queue, TryGetError, Value};
 
+use super::books::{Books, GETTING};
 use super::lock::{Guarded, guarded_words, told, tried};
-use super::queue::{Books, GETTING};
 use super::{Arena, Setting, made};
 use crate::storm::ledger::Ledger;
 use crate::storm::scene::{Member, Role, Scene};

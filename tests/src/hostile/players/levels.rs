@@ -1,0 +1,124 @@
+//! `PriorityQueue`: items as words, and as messages in the slot and in blocks.
+
+use std::hint::black_box;
+
+use anyhow::Result;
+use crossproc::{Deadline, PriorityQueue, Segment, TryPutError, wait_any};
+
+use super::queue::Item;
+use crate::hostile::answer::Answer;
+use crate::hostile::hand::{Hand, Play, Primitive};
+
+const LEVELS: usize = 3;
+const CAPACITY: usize = 2;
+/// More than all levels have places.
+const MOST: usize = LEVELS * CAPACITY + 1;
+
+pub(super) fn numbers() -> Primitive {
+    Primitive { name: "levels u64", attach: attach::<u64>, die_in: None, keep: None }
+}
+
+pub(super) fn texts() -> Primitive {
+    Primitive { name: "levels String", attach: attach::<String>, die_in: None, keep: None }
+}
+
+struct Levels<T> {
+    queue: PriorityQueue<T>,
+    name: String,
+}
+
+fn attach<T: Item>(segment: &Segment) -> Result<Box<dyn Play>> {
+    let name = format!("levels.{}", std::any::type_name::<T>().rsplit(':').next().unwrap_or("?"));
+    let queue = PriorityQueue::<T>::open_or_create(segment, &name, LEVELS, CAPACITY)?;
+    if queue.is_empty() {
+        // Something that is there when a round begins.
+        for level in [0, LEVELS - 1] {
+            queue.try_put(level, T::of(level as u64)).map_err(TryPutError::without_item)?;
+        }
+    }
+    Ok(Box::new(Levels { queue, name }))
+}
+
+impl<T: Item> Play for Levels<T> {
+    fn play(&self, hand: &Hand<'_>) {
+        self.take_and_fill(hand);
+        self.look(hand);
+        self.drain(hand);
+        if hand.turn.is_last {
+            self.close(hand);
+        }
+    }
+}
+
+impl<T: Item> Levels<T> {
+    /// Whatever the words say, an item comes from a level that the handle knows.
+    fn is_there(level: usize) {
+        assert!(level < LEVELS, "an item of a level that is not there");
+    }
+
+    fn take_and_fill(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("try_get", || queue.try_get().map(|(level, _)| Self::is_there(level)));
+        hand.point();
+        hand.timed("get_timeout", || {
+            queue.get_timeout(hand.patience()).map(|(level, _)| Self::is_there(level))
+        });
+        for level in (0..LEVELS).rev() {
+            for number in 0..CAPACITY as u64 {
+                hand.timed("try_put", || queue.try_put(level, T::of(number)));
+            }
+            hand.point();
+        }
+        hand.timed("put_timeout, full", || queue.put_timeout(1, T::of(1), hand.patience()));
+        hand.timed("put_deadline, full", || {
+            queue.put_deadline(0, T::of(0), Deadline::after(hand.patience()))
+        });
+    }
+
+    fn look(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("len, level_len, is_empty, is_full, is_closed", || {
+            assert!(queue.len() < MOST, "more items than places");
+            assert!((0..LEVELS).all(|level| queue.level_len(level) <= CAPACITY), "more at a level");
+            black_box((queue.is_empty(), queue.is_full(1), queue.is_closed()));
+        });
+        hand.timed("Debug", || drop(format!("{queue:?}")));
+        hand.timed("open", || PriorityQueue::<T>::open(queue.segment(), &self.name));
+        hand.waits("open_or_create", || {
+            PriorityQueue::<T>::open_or_create(queue.segment(), &self.name, LEVELS, CAPACITY)
+        });
+        hand.timed("discard_unreachable", || queue.discard_unreachable());
+        let (low, high) = (queue.space(0), queue.space(LEVELS - 1));
+        hand.timed("wait_any", || match wait_any(&[queue, &low, &high], hand.patience()) {
+            Ok(ready) if ready.is_empty() => Answer::InTime,
+            Ok(_) => Answer::Done,
+            Err(_) => Answer::Other,
+        });
+    }
+
+    fn drain(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        for _ in 0..MOST {
+            hand.timed("try_get", || queue.try_get().map(|(level, _)| Self::is_there(level)));
+        }
+        hand.point();
+        hand.timed("get_timeout, empty", || queue.get_timeout(hand.patience()));
+        hand.timed("get_deadline, empty", || queue.get_deadline(Deadline::after(hand.patience())));
+        hand.timed("put_timeout", || queue.put_timeout(LEVELS - 1, T::of(1), hand.patience()));
+    }
+
+    fn close(&self, hand: &Hand<'_>) {
+        let queue = &self.queue;
+        hand.timed("put_timeout", || queue.put_timeout(0, T::of(1), hand.patience()));
+        hand.timed("close", || queue.close());
+        for level in 0..LEVELS {
+            hand.timed("try_put, closed", || queue.try_put(level, T::of(0)));
+        }
+        // What is in comes out, then it says so.
+        hand.timed("get_timeout, closed", || Answer::from(queue.get_timeout(hand.patience())));
+        hand.timed("close_now_timeout", || {
+            assert!(queue.close_now_timeout(hand.patience()).len() < MOST, "never ends");
+        });
+        hand.timed("get_timeout, drained", || Answer::from(queue.get_timeout(hand.patience())));
+    }
+}
