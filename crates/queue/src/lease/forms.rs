@@ -8,7 +8,6 @@ use crossproc_message::words::{Words, small};
 use crossproc_message::{DecodeError, Message, decode};
 use crossproc_segment::MemberId;
 
-use super::guard::Lease;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Acquire;
 use crate::bytes::{copy_in, copy_out};
@@ -16,12 +15,13 @@ use crate::error::TryGetError;
 use crate::queue::Queue;
 use crate::raw::{Form, Kept, NoItem, Ring};
 
-type Leased<'q, T> = Result<Lease<'q, T>, TryGetError>;
+/// A lease without its guard, which only the last caller makes: it would be moved from hand to hand.
+pub(super) type Leased<T> = Result<(Kept, T), TryGetError>;
 
 impl<T: Message> Queue<T> {
     /// Leases the item at the read end.
     #[inline]
-    pub(super) fn lease_first(&self, me: MemberId) -> Result<Leased<'_, T>, NoItem> {
+    pub(super) fn lease_first(&self, me: MemberId) -> Result<Leased<T>, NoItem> {
         if let Some(bytes) = small::<T>() {
             return self.lease_words(me, bytes);
         }
@@ -32,25 +32,31 @@ impl<T: Message> Queue<T> {
         }
     }
 
-    /// Leases a small item if nothing stands in the way.
+    /// Leases a small item if nothing stands in the way. One that cannot be read goes back, for the slow
+    /// way to tell.
     #[inline(always)]
-    pub(super) fn lease_at_once(&self) -> Option<Leased<'_, T>> {
+    pub(super) fn lease_at_once(&self) -> Option<(Kept, T)> {
         let mut words = Words::empty(small::<T>()?);
         let kept = self.kept_at_once(words.as_mut_slice())?;
         match self.reading(kept, || words.decode()) {
-            Ok(item) => Some(Ok(Lease::new(self, kept, item))),
-            Err(error) => Some(Err(self.malformed(kept, error))),
+            Ok(item) => Some((kept, item)),
+            Err(error) => {
+                self.put_off(kept, error);
+                None
+            }
         }
     }
 
     #[cold]
-    fn malformed(&self, kept: Kept, error: DecodeError) -> TryGetError {
-        let error = TryGetError::Malformed(error);
-        self.refuse(self.me(), kept, &error);
-        error
+    #[inline(never)]
+    fn put_off(&self, kept: Kept, _: DecodeError) {
+        // An item's own code may have forked: the lease is the parent's.
+        if kept.owner().is_some_and(|owner| self.is_still(owner)) {
+            self.ring.give_back_unseen(kept);
+        }
     }
 
-    fn lease_words(&self, me: MemberId, bytes: usize) -> Result<Leased<'_, T>, NoItem> {
+    fn lease_words(&self, me: MemberId, bytes: usize) -> Result<Leased<T>, NoItem> {
         // Not worth an entry.
         self.ring.has_item()?;
         let mut words = Words::empty(bytes);
@@ -59,7 +65,7 @@ impl<T: Message> Queue<T> {
         Ok(self.hand_out(me, kept, item.map_err(TryGetError::Malformed)))
     }
 
-    fn lease_bytes(&self, me: MemberId) -> Result<Leased<'_, T>, NoItem> {
+    fn lease_bytes(&self, me: MemberId) -> Result<Leased<T>, NoItem> {
         self.ring.has_item()?;
         let blank = self.blank(me)?;
         let hold = self.ring.hold(me)?;
@@ -74,7 +80,7 @@ impl<T: Message> Queue<T> {
     }
 
     /// Reads the item of a lease that was given back.
-    pub(super) fn deliver(&self, me: MemberId, kept: Kept) -> Leased<'_, T> {
+    pub(super) fn deliver(&self, me: MemberId, kept: Kept) -> Leased<T> {
         let item = self.reading(kept, || match self.plan.form {
             Form::Words => {
                 let mut words = Words::empty(self.plan.bytes);
@@ -102,9 +108,9 @@ impl<T: Message> Queue<T> {
         me: MemberId,
         kept: Kept,
         item: Result<T, TryGetError>,
-    ) -> Leased<'_, T> {
+    ) -> Leased<T> {
         match item {
-            Ok(item) => Ok(Lease::new(self, kept, item)),
+            Ok(item) => Ok((kept, item)),
             Err(error) => {
                 self.refuse(me, kept, &error);
                 Err(error)
@@ -142,16 +148,19 @@ impl<T> Drop for Unread<'_, T> {
     }
 }
 
-impl<T> Queue<T> {
+impl<T: Message> Queue<T> {
     /// Ends a lease, and frees what its message had beside the entry.
-    #[inline]
+    #[inline(always)]
     pub(super) fn acknowledge(&self, kept: Kept) -> bool {
-        if self.plan.form == Form::Messages {
+        // The first is known when this is compiled.
+        if small::<T>().is_none() && self.plan.form == Form::Messages {
             return self.end_message(kept, Ring::ack);
         }
         self.ring.ack(kept)
     }
+}
 
+impl<T> Queue<T> {
     /// Ends a lease whose item is got and owed; the message's block is freed as by an ack.
     pub(super) fn owe_kept(&self, kept: Kept) -> bool {
         if self.plan.form == Form::Messages {

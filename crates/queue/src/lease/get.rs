@@ -7,6 +7,7 @@ use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, block_on};
 use crossproc_sys::clock::Deadline;
 
+use super::guard::Lease;
 use crate::error::TryGetError;
 use crate::queue::Queue;
 use crate::raw::{Kept, NoItem};
@@ -43,7 +44,8 @@ impl<T: Message> Queue<T> {
     /// Gets an item that came back. In a joinable queue it is owed in its own entry: then it needs no
     /// other one, and who joins never finds it in neither.
     fn get_kept(&self, me: MemberId, kept: Kept, owed: bool) -> Result<T, TryGetError> {
-        let lease = self.deliver(me, kept)?;
+        let (kept, item) = self.deliver(me, kept)?;
+        let lease = Lease::new(self, kept, item);
         let got = if owed { lease.owe() } else { lease.ack() };
         got.map_err(|_| TryGetError::Corrupt)
     }

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use crossproc_message::Message;
 use crossproc_segment::MemberId;
 
-use super::guard::Lease;
+use super::forms::Leased;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{Acquire, Relaxed};
 use crate::bytes::copy_in;
@@ -21,10 +21,7 @@ use crate::queue::Queue;
 use crate::raw::{Blank, Holding, Kept, NoItem, Ring};
 
 impl<T: Message> Queue<T> {
-    pub(super) fn lease_message(
-        &self,
-        me: MemberId,
-    ) -> Result<Result<Lease<'_, T>, TryGetError>, NoItem> {
+    pub(super) fn lease_message(&self, me: MemberId) -> Result<Leased<T>, NoItem> {
         self.ring.has_item()?;
         let hold = Own::new(self, me, self.ring.hold(me)?);
         let read = self.read(&hold.slot);

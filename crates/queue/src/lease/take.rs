@@ -6,12 +6,13 @@ use crossproc_message::Message;
 use crossproc_segment::MemberId;
 use crossproc_sys::clock::Deadline;
 
+use super::forms::Leased;
 use super::get::Entry;
 use super::guard::Lease;
 use crate::error::{GetError, TryGetError};
 use crate::put::Patience;
 use crate::queue::Queue;
-use crate::raw::NoItem;
+use crate::raw::{Kept, NoItem};
 
 impl<T: Message> Queue<T> {
     /// Hands out the first item, which is the queue's until [`Lease::ack`]. Blocks while the queue is
@@ -45,11 +46,14 @@ impl<T: Message> Queue<T> {
     /// As [`get`](Self::get); [`GetError::NoLeases`] if the queue was made with `leases(0)`.
     #[inline]
     pub fn lease(&self) -> Result<Lease<'_, T>, GetError> {
-        // Not by way of a result of another type, which would be moved once more.
-        match self.lease_at_once() {
-            Some(Ok(lease)) => Ok(lease),
-            Some(Err(error)) => Err(error.without_empty()),
-            None => self.lease_slow(Patience::Endless).map_err(TryGetError::without_empty),
+        // Each way makes its own guard of the parts: where one memory takes that of both, each field goes
+        // there and back before the item is seen.
+        if let Some((kept, item)) = self.lease_at_once() {
+            return Ok(Lease::new(self, kept, item));
+        }
+        match self.lease_endless() {
+            Ok((kept, item)) => Ok(Lease::new(self, kept, item)),
+            Err(error) => Err(error),
         }
     }
 
@@ -114,22 +118,31 @@ impl<T: Message> Queue<T> {
 
     #[inline(always)]
     fn lease_within(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
-        match self.lease_at_once() {
-            Some(leased) => leased,
-            None => self.lease_slow(patience),
+        if let Some((kept, item)) = self.lease_at_once() {
+            return Ok(Lease::new(self, kept, item));
+        }
+        match self.lease_slow(patience) {
+            Ok((kept, item)) => Ok(Lease::new(self, kept, item)),
+            Err(error) => Err(error),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn lease_slow(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
+    fn lease_endless(&self) -> Result<(Kept, T), GetError> {
+        self.lease_slow(Patience::Endless).map_err(TryGetError::without_empty)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lease_slow(&self, patience: Patience) -> Leased<T> {
         if self.ring.leases() == 0 {
             return Err(TryGetError::NoLeases);
         }
         self.receive(patience, Entry::ToLease, |me| self.lease_once(me))?
     }
 
-    fn lease_once(&self, me: MemberId) -> Result<Result<Lease<'_, T>, TryGetError>, NoItem> {
+    fn lease_once(&self, me: MemberId) -> Result<Leased<T>, NoItem> {
         self.look_sometimes();
         if let Some(kept) = self.ring.take_back(me) {
             return Ok(self.deliver(me, kept));

@@ -257,8 +257,9 @@ impl Ring {
         let mut index = first;
         for _ in 0..self.leases {
             index = if index < self.leases { index } else { 0 };
-            if let Some(blank) = self.claim_this(self.entry(index)?, me) {
-                return Some(blank);
+            let entry = self.entry(index)?;
+            if self.claim_this(entry, me) {
+                return Some(Blank { ring: self, entry, me });
             }
             index += 1;
         }
@@ -310,13 +311,20 @@ impl Ring {
         if !at.is_leased() || self.has_back() || slot.load(Acquire) != full {
             return None;
         }
-        let blank = self.claim_this(self.entry(first)?, me)?;
+        let entry = self.entry(first)?;
+        if !self.claim_this(entry, me) {
+            return None;
+        }
         self.read_at(slot, out);
-        blank.write(out);
-        // If it fails the entry is free again.
-        let taken = blank.take(at, slot, full)?;
-        core::mem::forget(blank);
-        Some(taken.keep())
+        entry.write(out);
+        // Not by way of a [`Blank`] and a [`Taken`]: nothing here can panic.
+        if !entry.take(at, slot, full) {
+            self.unclaim(entry);
+            return None;
+        }
+        let word = entry.enliven(me);
+        self.release_place(at, slot);
+        Some(Kept { entry: first, word })
     }
 
     /// Takes the item at the read end of a queue that has leases, if nothing stands in the way.
@@ -340,12 +348,11 @@ impl Ring {
 
     /// Claims this very entry, if it is free.
     #[inline]
-    fn claim_this<'r>(&'r self, entry: Entry<'r>, me: MemberId) -> Option<Blank<'r>> {
+    fn claim_this(&self, entry: Entry<'_>, me: MemberId) -> bool {
         let (free, claim) = (EntryWord::FREE.bits(), EntryWord::claim(me).bits());
         // ORDERING: acquire side of *empty*; release for who meets the claim.
-        (entry.word.load(Relaxed) == free
-            && entry.word.compare_exchange(free, claim, AcqRel, Relaxed).is_ok())
-        .then(|| Blank { ring: self, entry, me })
+        entry.word.load(Relaxed) == free
+            && entry.word.compare_exchange(free, claim, AcqRel, Relaxed).is_ok()
     }
 
     /// The steps of [`Ring::lease_words`] up to its commit.

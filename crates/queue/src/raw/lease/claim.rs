@@ -49,33 +49,75 @@ impl<'r> Blank<'r> {
     /// Writes the first words of the payload, as many as a slot has at most.
     #[inline]
     pub(super) fn write(&self, words: &[u64]) {
-        for (index, &word) in words.iter().enumerate() {
-            // SAFETY: an entry has as many words of payload as a slot, to which `words` was compared.
-            let to = unsafe { self.entry.payload.add(index) };
-            // SAFETY: within the entries, and only reached as an atomic.
-            unsafe { to.as_ref() }.store(word, Relaxed);
-        }
+        self.entry.write(words);
     }
 
     /// Commits the payload in the entry as the item of `slot`, if that is as it was `seen`.
     #[inline]
     pub(super) fn take(&self, at: Position, slot: &'r AtomicU64, seen: u64) -> Option<Taken<'r>> {
-        self.entry.ticket.store(Position::from_bits(at.bits()).bits(), Relaxed);
-        let taken = Word::taken(at.lap(), self.entry.index).bits();
+        let Self { ring, entry, me } = *self;
+        entry.take(at, slot, seen).then_some(Taken { ring, slot, at, entry, me })
+    }
+}
+
+impl Entry<'_> {
+    /// As [`Blank::write`].
+    #[inline(always)]
+    pub(super) fn write(&self, words: &[u64]) {
+        for (index, &word) in words.iter().enumerate() {
+            // SAFETY: an entry has as many words of payload as a slot, to which `words` was compared.
+            let to = unsafe { self.payload.add(index) };
+            // SAFETY: within the entries, and only reached as an atomic.
+            unsafe { to.as_ref() }.store(word, Relaxed);
+        }
+    }
+
+    /// The commit of a lease into this entry, which the caller has claimed. False if the slot is not as
+    /// it was `seen`.
+    #[inline(always)]
+    pub(super) fn take(&self, at: Position, slot: &AtomicU64, seen: u64) -> bool {
+        self.ticket.store(Position::from_bits(at.bits()).bits(), Relaxed);
+        let taken = Word::taken(at.lap(), self.index).bits();
         // commit: the item is the entry's.
         // ORDERING: release side of *entry*; acquire side of *publish*; SeqCst for the load in
         // `wake_next_consumer`.
-        slot.compare_exchange(seen, taken, SeqCst, Relaxed).ok()?;
-        Some(Taken { ring: self.ring, slot, at, entry: self.entry, me: self.me })
+        slot.compare_exchange(seen, taken, SeqCst, Relaxed).is_ok()
+    }
+
+    /// Makes a lease of what was committed to it.
+    #[inline(always)]
+    pub(super) fn enliven(&self, me: MemberId) -> EntryWord {
+        let word = EntryWord::live(me);
+        // ORDERING: release side of *entry*; and before the slot is free, or the item is lost with
+        // its holder.
+        self.word.store(word.bits(), Release);
+        word
+    }
+}
+
+impl Ring {
+    /// Frees an entry that was claimed, and for which there was no item.
+    #[cold]
+    pub(super) fn unclaim(&self, entry: Entry<'_>) {
+        // ORDERING: release side of *empty*.
+        entry.word.store(EntryWord::FREE.bits(), Release);
+        self.entry_freed();
+    }
+
+    /// Gives the slot of a lease back to the ring, and wakes a producer.
+    #[inline(always)]
+    pub(super) fn release_place(&self, at: Position, slot: &AtomicU64) {
+        // ORDERING: release side of *reuse*.
+        slot.store(Word::free(at.lap().next()).bits(), Release);
+        self.pass_head(at);
+        self.header().space().notify_one();
     }
 }
 
 impl Drop for Blank<'_> {
     #[cold]
     fn drop(&mut self) {
-        // ORDERING: release side of *empty*.
-        self.entry.word.store(EntryWord::FREE.bits(), Release);
-        self.ring.entry_freed();
+        self.ring.unclaim(self.entry);
     }
 }
 
@@ -120,11 +162,8 @@ impl Taken<'_> {
     /// Gives the slot back to the ring, and wakes a producer.
     #[inline]
     pub fn keep(self) -> Kept {
-        let (ring, word) = (self.ring, self.enliven());
-        // ORDERING: release side of *reuse*.
-        self.slot.store(Word::free(self.at.lap().next()).bits(), Release);
-        ring.pass_head(self.at);
-        ring.header().space().notify_one();
+        let word = self.enliven();
+        self.ring.release_place(self.at, self.slot);
         Kept { entry: self.entry.index, word }
     }
 
@@ -132,10 +171,6 @@ impl Taken<'_> {
     #[doc(hidden)]
     #[inline]
     pub fn enliven(&self) -> EntryWord {
-        let word = EntryWord::live(self.me);
-        // ORDERING: release side of *entry*; and before the slot is free, or the item is lost with
-        // its holder.
-        self.entry.word.store(word.bits(), Release);
-        word
+        self.entry.enliven(self.me)
     }
 }
