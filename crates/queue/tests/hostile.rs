@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossproc_message::Message;
 use crossproc_queue::raw::{Position, SLOTS_OFFSET, Word};
-use crossproc_queue::{Error, GetError, PutError, Queue, TryGetError, TryPutError};
+use crossproc_queue::{Error, GetError, PriorityQueue, PutError, Queue, TryGetError, TryPutError};
 use crossproc_segment::{MemberId, Object, Segment, Shape};
 
 /// Offset of the maker's fields.
@@ -146,5 +146,60 @@ fn a_queue_whose_fields_do_not_fit_its_memory_is_not_opened() {
         let error = Queue::<u64>::open(&segment, "q").unwrap_err();
         let corrupt = matches!(&error, Error::Segment(crossproc_segment::Error::Corrupt { .. }));
         assert!(corrupt && error.to_string().starts_with("queue \"q\" is corrupt"), "{error}");
+    }
+}
+
+/// Offset of the first word of a ring from the one before it, of a queue of five `u64` without counted
+/// handles. Each ring has its own header, which is checked against its own share of the memory.
+const LEVEL_BYTES: usize = (SLOTS_OFFSET + 5 * SLOT_BYTES).next_multiple_of(128);
+
+fn levels(segment: &Segment) -> Object {
+    PriorityQueue::<u64>::create(segment, "q", 3, 5).unwrap();
+    segment.find("q", &Shape::of::<u64>("priority queue", 1)).unwrap()
+}
+
+#[test]
+fn a_queue_with_levels_whose_fields_do_not_fit_its_memory_is_not_opened() {
+    const LEVELS: usize = 792;
+    let at_level = |level: usize, field: usize| level * LEVEL_BYTES + FIELDS + field;
+    let mut rubbish = vec![(LEVELS, 0), (LEVELS, 4), (LEVELS, 9), (LEVELS, u64::MAX >> 32)];
+    for level in 0..3 {
+        let fields = [(0, 1 << 20), (0, 0), (0, u64::MAX), (8, 9), (24, 1 << 16)];
+        rubbish.extend(fields.map(|(field, word)| (at_level(level, field), word)));
+    }
+    for (offset, word) in rubbish {
+        let segment = Segment::anonymous(1 << 20).unwrap();
+        write(&levels(&segment), offset, word);
+        let error = PriorityQueue::<u64>::open(&segment, "q").unwrap_err();
+        assert!(error.to_string().starts_with("queue \"q\" is corrupt"), "{offset}: {error}");
+    }
+}
+
+#[test]
+fn rubbish_between_the_items_of_levels_stops_nobody() {
+    let mut random = Random(7);
+    for _ in 0..300 {
+        let segment = Segment::anonymous(1 << 20).unwrap();
+        let object = levels(&segment);
+        let queue = PriorityQueue::<u64>::open(&segment, "q").unwrap();
+        (0..3).for_each(|level| queue.put(level, 7).unwrap());
+        for _ in 0..random.next() % 20 + 1 {
+            let word = random.next() >> (random.next() % 64);
+            let offset = usize::try_from(random.next()).unwrap() % (object.body_bytes() / 8) * 8;
+            // One in two in the ends of a ring, where it hurts.
+            let ends = offset / LEVEL_BYTES * LEVEL_BYTES + offset % 256 / 128 * 128;
+            let offset = if word % 2 == 0 { offset } else { ends };
+            write(&object, offset.min(object.body_bytes() - 8), word);
+        }
+        for round in 0..10 {
+            let _ = queue.try_put(round % 3, 7);
+            let _ = queue.try_get().map(|(level, _)| assert!(level < 3));
+            let _ = queue.put_timeout(round % 3, 7, Duration::ZERO);
+            let _ = queue.get_timeout(Duration::ZERO);
+            assert!(queue.len() <= 15);
+        }
+        let _ = format!("{queue:?}");
+        assert!(queue.close_now_timeout(Duration::ZERO).len() <= 15);
+        let _ = queue.try_get();
     }
 }

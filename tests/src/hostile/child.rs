@@ -113,6 +113,15 @@ fn run(seat: Seat<'_>, work: impl FnOnce() -> anyhow::Result<()>) -> i32 {
     }
 }
 
+/// Keeps addresses free above whatever is mapped next: the segment that is attached then has nothing
+/// behind it into which an index that is believed could reach without a signal.
+pub(super) fn keep_apart() {
+    const BYTES: usize = 4 << 30;
+    let (kind, nothing) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1);
+    // SAFETY: a new mapping, of addresses alone; where it is refused there is none.
+    unsafe { libc::mmap(std::ptr::null_mut(), BYTES, libc::PROT_NONE, kind, nothing, 0) };
+}
+
 /// Limits the address space of this process to what it has and some more, so that a length from
 /// shared memory that is believed ends it. Not under a sanitizer, which reserves terabytes.
 pub(super) fn limit_memory() {

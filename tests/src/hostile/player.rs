@@ -8,7 +8,7 @@ use crossproc_segment::Segment;
 use crossproc_sys::process;
 
 use super::board::{Seat, Turn};
-use super::child::limit_memory;
+use super::child::{keep_apart, limit_memory};
 use super::hand::{Hand, Play, Primitive};
 
 /// Room for objects: little, so that it is soon full.
@@ -22,6 +22,7 @@ pub(super) fn first(seat: Seat<'_>, primitives: &[Primitive]) -> Result<()> {
     process::set_name("hostile-first");
     // Made when the first ticket is: large, so before the limit.
     Segment::tree()?;
+    keep_apart();
     let segment = Segment::anonymous(SEGMENT_BYTES)?;
     seat.set_fd(segment.as_fd().as_raw_fd());
     seat.set_id(segment.me().get());
@@ -40,6 +41,7 @@ pub(super) fn first(seat: Seat<'_>, primitives: &[Primitive]) -> Result<()> {
 pub(super) fn second(seat: Seat<'_>, primitives: &[Primitive], file: &File) -> Result<()> {
     process::set_name("hostile-second");
     Segment::tree()?;
+    keep_apart();
     let segment = reach(file)?;
     seat.set_id(segment.me().get());
     let mut players = Players::new();
@@ -72,6 +74,7 @@ pub(super) fn visitor(
 ) -> Result<()> {
     process::set_name("hostile-visitor");
     Segment::tree()?;
+    keep_apart();
     limit_memory();
     let mut players = Players::new();
     let hand = Hand { seat, turn, primitive: "visitor" };

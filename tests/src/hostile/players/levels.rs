@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use crossproc::{Deadline, PriorityQueue, Segment, TryPutError, wait_any};
 
 use super::queue::Item;
@@ -30,6 +30,8 @@ struct Levels<T> {
 fn attach<T: Item>(segment: &Segment) -> Result<Box<dyn Play>> {
     let name = format!("levels.{}", std::any::type_name::<T>().rsplit(':').next().unwrap_or("?"));
     let queue = PriorityQueue::<T>::open_or_create(segment, &name, LEVELS, CAPACITY)?;
+    // To put at a level that a queue does not say it has is the caller's mistake.
+    ensure!(queue.levels() == LEVELS, "found with {} levels", queue.levels());
     if queue.is_empty() {
         // Something that is there when a round begins.
         for level in [0, LEVELS - 1] {

@@ -8,7 +8,8 @@
 //! Of a producer that was killed the item in flight may be there or not. A consumer that was killed
 //! between the beginning of `get` and its mark may have taken an item that nobody will see: one
 //! possible loss for each such death. In a third of the slices only producers are killed, and none may
-//! be lost; in a third only consumers, and no item was in flight.
+//! be lost; in a third only consumers, and no item was in flight. Half of the queues are closed while
+//! all still put: what was accepted by then comes out, at each level.
 //!
 //! With counted ends each member has a handle that counts, gives it up now and then for another one,
 //! and takes it along when it is killed. The director has one of each side, so that the queue stays
@@ -77,6 +78,8 @@ struct Flow<L: Line> {
     books: Books,
     mortal: [bool; 2],
     immortals: usize,
+    /// The stage of the end in which the queue is closed: 1, among all who put, or 2, behind them.
+    closed_in: u64,
     /// Of the director, if ends are counted.
     ends: Option<Ends<L>>,
 }
@@ -93,7 +96,7 @@ impl<L: Line> Flow<L> {
         let flow = Self::new(setting)?;
         let producer = RefCell::new(Some(made("a producer", flow.queue.producer())?));
         let consumer = made("a consumer", flow.queue.consumer())?;
-        Ok(Self { ends: Some(Ends { producer, _consumer: consumer }), ..flow })
+        Ok(Self { ends: Some(Ends { producer, _consumer: consumer }), closed_in: 2, ..flow })
     }
 
     /// A handle that counts, where ends are counted.
@@ -112,7 +115,8 @@ impl<L: Line> Flow<L> {
         let mortal = [[true, true], [true, false], [false, true]][dice.index(&[(); 3])];
         let immortals = dice.index(&[(); 2]);
         let books = Books::of_streams(PRODUCERS, L::LEVELS)?;
-        Ok(Self { queue, books, mortal, immortals, ends: None })
+        let closed_in = 1 + u64::from(dice.roll(2) == 0);
+        Ok(Self { queue, books, mortal, immortals, closed_in, ends: None })
     }
 
     fn produce(&self, member: &Member<'_>) -> Result<(), Fault> {
@@ -162,6 +166,7 @@ impl<L: Line> Flow<L> {
                 thread::sleep(Duration::from_micros(100));
                 Ok(false)
             }
+            Err(TryPutError::Closed(_)) if self.closed_in == 1 && member.leaves() => Ok(false),
             Err(error) => Err(Fault::wrong("put", error)),
         }
     }
@@ -209,7 +214,7 @@ impl<L: Line> Scene for Flow<L> {
         let consumer = |part| {
             Role::new("consumer")
                 .mortal(self.mortal[1] && part >= self.immortals)
-                .leaves(if self.ends.is_some() { 1 } else { 2 })
+                .leaves(if self.ends.is_some() { 1 } else { self.closed_in })
         };
         (0..PRODUCERS).map(producer).chain((0..CONSUMERS).map(consumer)).collect()
     }
@@ -234,7 +239,7 @@ impl<L: Line> Scene for Flow<L> {
     fn stage(&self, stage: u64) {
         match &self.ends {
             Some(ends) => drop(ends.producer.take()),
-            None if stage == 2 => self.queue.close(),
+            None if stage == self.closed_in => self.queue.close(),
             None => {}
         }
     }
