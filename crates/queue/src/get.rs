@@ -185,6 +185,11 @@ impl<T: Message> Queue<T> {
     }
 
     fn get_large(&self, patience: Patience) -> Result<T, TryGetError> {
+        if self.plan.form == Form::Messages {
+            if let Some(got) = self.take_short() {
+                return got;
+            }
+        }
         let take = |me| match self.plan.form {
             Form::Words | Form::Bytes => self.get_bytes(me),
             Form::Messages => self.get_message(me),

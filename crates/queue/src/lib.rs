@@ -51,6 +51,8 @@ mod put;
 #[cfg(not(crossproc_loom))]
 mod queue;
 #[cfg(not(crossproc_loom))]
+mod short;
+#[cfg(not(crossproc_loom))]
 mod waitable;
 
 #[cfg(not(crossproc_loom))]

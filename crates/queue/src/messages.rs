@@ -16,6 +16,10 @@
 //! free the block. A reader holds the slot until it is done with the block, so no block is freed
 //! under it; a claim replaces and frees what an earlier lap left in the place.
 //!
+//! A short message without handles needs no hold: it is put and taken as small items are, in one go
+//! ([`short`](crate::short)). Neither touches the place; a take that finds a block there goes the way
+//! above, which frees it.
+//!
 //! # Deaths
 //!
 //! | killed                    | left behind                      | seen by                            |
@@ -36,7 +40,7 @@ use std::ptr::NonNull;
 
 use crossproc_message::scratch::Scratch;
 use crossproc_message::{DecodeError, Message, decode, encode};
-use crossproc_segment::transit::{self, Arrivals, Loan};
+use crossproc_segment::transit::{self, Arrivals, Loan, Sent};
 use crossproc_segment::{self as segment, Block, MemberId};
 
 use crate::atomic::AtomicU64;
@@ -186,6 +190,16 @@ pub(crate) struct Outgoing<'q, T> {
     loans: Vec<Loan>,
 }
 
+impl<'q, T> Outgoing<'q, T> {
+    /// One that fits into its slot.
+    pub(crate) fn short(queue: &'q Queue<T>, bytes: &[u8], sent: Sent) -> Self {
+        let meta = Meta::new(bytes.len(), false, !sent.segments.is_empty());
+        let mut copy = Scratch::new();
+        copy.0.extend_from_slice(bytes);
+        Self { queue, bytes: copy, meta, block: None, loans: sent.loans }
+    }
+}
+
 impl<T> Drop for Outgoing<'_, T> {
     fn drop(&mut self) {
         if let Some(block) = self.block.take() {
@@ -264,6 +278,9 @@ impl<T: Message> Queue<T> {
     }
 
     pub(crate) fn get_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
+        if let Some(got) = self.take_short() {
+            return Ok(got);
+        }
         let hold = Own::new(self, me, self.ring.hold(me)?);
         let slot = hold.slot;
         let read = self.read(&slot);

@@ -10,7 +10,7 @@ use crate::raw::{Form, Geometry, MAX_CAPACITY, size_for};
 pub(crate) const MESSAGE_WORDS: usize = 3;
 
 /// Bytes that a message may have without a block of its own, unless the options say otherwise.
-const INLINE_BYTES: usize = 104;
+pub(crate) const INLINE_BYTES: usize = 104;
 /// Larger slots begin on a cache line of their own.
 const LINE_WORDS: u64 = 8;
 

@@ -149,20 +149,15 @@ impl<T: Message> Queue<T> {
     }
 
     fn put_large(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
+        if self.plan.form == Form::Messages {
+            return self.put_any_message(item, patience);
+        }
         if matches!(patience, Patience::None) {
             // Not worth writing the item for.
             self.refuse_if_full()?;
         }
-        match self.plan.form {
-            Form::Words | Form::Bytes => {
-                let bytes = self.write_bytes(item)?;
-                self.send(patience, |me| self.put_bytes(me, &bytes.0))
-            }
-            Form::Messages => {
-                let mut message = self.write_message(item)?;
-                self.send(patience, |me| self.put_message(me, &mut message))
-            }
-        }
+        let bytes = self.write_bytes(item)?;
+        self.send(patience, |me| self.put_bytes(me, &bytes.0))
     }
 
     pub(crate) fn refuse_if_full(&self) -> Result<(), Refusal> {
@@ -174,7 +169,7 @@ impl<T: Message> Queue<T> {
     }
 
     /// Makes attempts until one succeeds or the patience ends, then wakes a consumer.
-    fn send(
+    pub(crate) fn send(
         &self,
         patience: Patience,
         attempt: impl FnMut(MemberId) -> Result<(), Refusal>,

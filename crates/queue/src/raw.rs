@@ -125,6 +125,7 @@ mod lease;
 mod levels;
 mod put;
 mod repair;
+mod short;
 mod word;
 
 use core::fmt;

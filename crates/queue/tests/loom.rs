@@ -35,6 +35,8 @@ mod deaths;
 mod runs;
 #[path = "loom/shared.rs"]
 mod shared;
+#[path = "loom/short.rs"]
+mod short;
 
 use crossproc_queue::raw::{NoItem, Refused};
 use loom::sync::Arc;

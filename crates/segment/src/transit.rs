@@ -30,6 +30,21 @@ pub struct Sent {
 impl Sent {
     const NOTHING: Self = Self { segments: Vec::new(), loans: Vec::new() };
 
+    /// Tells whether no handle is in the message, and so nothing has to be done about it.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.loans.is_empty()
+    }
+
+    /// Drops it, without a call where nothing is in it: that is on the way of every message.
+    #[inline(always)]
+    pub fn discard(self) {
+        if self.segments.capacity() == 0 && self.loans.capacity() == 0 {
+            std::mem::forget(self);
+        }
+    }
+
     /// The message will not arrive: see [`Loan::take_back`].
     pub fn take_back(&self) {
         self.loans.iter().for_each(Loan::take_back);
@@ -96,7 +111,11 @@ impl Around {
         let scope = SCOPE.replace(Scope { way, has_segments });
         let mixed = has_segments || scope.has_segments;
         let given = Sent { segments: given, loans: Vec::new() };
-        Self { scope, segments: if mixed { SEGMENTS.replace(given) } else { Sent::NOTHING } }
+        if mixed {
+            return Self { scope, segments: SEGMENTS.replace(given) };
+        }
+        given.discard();
+        Self { scope, segments: Sent::NOTHING }
     }
 
     /// Goes back to the scope around; returns the segments of the inner one.
@@ -140,7 +159,7 @@ pub fn receiving<R>(given: Vec<Segment>, decode: impl FnOnce() -> R) -> R {
     }
     let around = Around::enter(Way::Receiving, given);
     let result = decode();
-    drop(around.leave());
+    around.leave().discard();
     result
 }
 

@@ -152,7 +152,7 @@ impl Ring {
     /// Claims the slot that was seen free, and moves `tail` on. `None`: somebody was faster, or the
     /// queue was closed meanwhile, as the next look shows.
     #[inline(always)]
-    fn claim_at(&self, at: Position, slot: &AtomicU64, me: MemberId) -> Option<Word> {
+    pub(super) fn claim_at(&self, at: Position, slot: &AtomicU64, me: MemberId) -> Option<Word> {
         let free = Word::free(at.lap()).bits();
         let word = Word::writing(at.lap(), me);
         // ORDERING: acquire side of *reuse*; release for who meets the claim and helps.

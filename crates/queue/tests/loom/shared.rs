@@ -16,6 +16,7 @@ pub(crate) struct Shared {
     header: Box<Header>,
     pub(crate) slots: Box<[AtomicU64]>,
     pub(crate) capacity: u32,
+    stride: u32,
     /// The id of the member that is dead, or 0.
     dead: AtomicU32,
     /// How many items `put_once` put.
@@ -26,11 +27,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(capacity: u32) -> Arc<Self> {
-        let slots = (0..capacity * 3).map(|_| AtomicU64::new(0)).collect();
+        Self::with_stride(capacity, 3)
+    }
+
+    /// One whose slots have that many words, their own included.
+    pub(crate) fn with_stride(capacity: u32, stride: u32) -> Arc<Self> {
+        let slots = (0..capacity * stride).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
             header: Box::new(Header::new()),
             slots,
             capacity,
+            stride,
             dead: AtomicU32::new(0),
             accepted: AtomicU32::new(0),
             noted: Mutex::new(Vec::new()),
@@ -40,7 +47,7 @@ impl Shared {
     pub(crate) fn ring(&self) -> Ring {
         let slots = NonNull::from(&self.slots[0]);
         // SAFETY: header and slots live as long as `self`, which outlives every use of the view.
-        unsafe { Ring::new(NonNull::from(&*self.header), slots, self.capacity, 3) }
+        unsafe { Ring::new(NonNull::from(&*self.header), slots, self.capacity, self.stride) }
     }
 
     pub(crate) fn die(&self, who: MemberId) {

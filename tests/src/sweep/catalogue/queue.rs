@@ -44,6 +44,8 @@ const FILL: u64 = 1000;
 trait Item: Message + Sized {
     /// Whether a reader holds it while it reads, so that others have to wait.
     const HELD: bool = true;
+    /// The same of a lessee.
+    const HELD_FOR_LEASE: bool = Self::HELD;
 
     fn new(number: u64) -> Self;
 
@@ -80,6 +82,9 @@ impl Item for [u64; 16] {
 struct Short(String);
 
 impl Item for Short {
+    const HELD: bool = false;
+    const HELD_FOR_LEASE: bool = true;
+
     fn new(number: u64) -> Self {
         Self(format!("{number} as text"))
     }

@@ -77,6 +77,18 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get 128 B", "waiter asleep in put", || waited::in_put::<Bytes>(&[1, 2])),
     Entry::new("queue put String", "in the slot", || killed::put::<Short>(3, 4, &[1, 2])),
     Entry::new("queue get String", "in the slot", || killed::get::<Short>(3, 4, &[1, 2])),
+    Entry::new("queue put String", "in the slot, earlier death in put", || {
+        killed::double::<Short>(Deed::Put, Deed::Put, 4, &[1])
+    }),
+    Entry::new("queue get String", "in the slot, earlier death in put", || {
+        killed::double::<Short>(Deed::Put, Deed::Get, 4, &[1, 2, 3])
+    }),
+    Entry::new("queue put String", "in the slot, waiter asleep in get", || {
+        waited::in_get::<Short>(2)
+    }),
+    Entry::new("queue get String", "in the slot, waiter asleep in put", || {
+        waited::in_put::<Short>(&[1, 2])
+    }),
     Entry::new("queue put String", "in a block", || killed::put::<Long>(3, 4, &[1, 2])),
     Entry::new("queue get String", "in a block", || killed::get::<Long>(3, 4, &[1, 2])),
     Entry::new("queue put String", "in a block, earlier death in put", || {

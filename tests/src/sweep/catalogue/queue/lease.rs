@@ -252,7 +252,7 @@ fn beside_get<T: Item>(scenario: Scenario, stage: &Stage<T>) -> Scenario {
         }
     };
     let outcomes: &[&str] =
-        if T::HELD { &["before", "refused", "behind"] } else { &["before", "behind"] };
+        if T::HELD_FOR_LEASE { &["before", "refused", "behind"] } else { &["before", "behind"] };
     scenario.meanwhile("get_timeout", outcomes, move |patience| other.get_within(patience), check)
 }
 
