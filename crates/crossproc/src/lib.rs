@@ -23,8 +23,9 @@ pub use crossproc_process::{
     test_init,
 };
 pub use crossproc_queue::{
-    AckError, Cause, Consumer, GetError, Lease, PriorityQueue, Producer, PutError, PutManyError,
-    PutOverError, Queue, Space, TaskDoneError, TryGetError, TryPutError,
+    AckError, Cause, Consumer, GetError, Lease, PriorityConsumer, PriorityProducer, PriorityQueue,
+    Producer, PutError, PutManyError, PutOverError, Queue, Space, TaskDoneError, TryGetError,
+    TryPutError,
 };
 pub use crossproc_segment::wait::{
     Cycle, TooMany, WaitFd, Waitable, Waiter, deadlocks, wait_any, wait_any_deadline, waiters,

@@ -12,7 +12,7 @@ use crate::error::{GetError, PutManyError, Refusal, TryGetError};
 use crate::lease::Entry;
 use crate::put::Patience;
 use crate::queue::Queue;
-use crate::raw::NoItem;
+use crate::raw::{NoItem, Ring};
 
 /// Items claimed at once, at most: so many stay with a producer that is stopped in the middle.
 const RUN: usize = 64;
@@ -161,7 +161,11 @@ impl<T: Message> Queue<T> {
         self.get_many_within(out, most, Patience::Until(deadline))
     }
 
-    fn put_many_within(&self, items: &[T], patience: Patience) -> Result<usize, PutManyError> {
+    pub(crate) fn put_many_within(
+        &self,
+        items: &[T],
+        patience: Patience,
+    ) -> Result<usize, PutManyError> {
         let mut put = 0;
         while let Some(left) = items.get(put..).filter(|left| !left.is_empty()) {
             let answer = match small::<T>() {
@@ -216,63 +220,96 @@ impl<T: Message> Queue<T> {
         most: usize,
         patience: Patience,
     ) -> Result<usize, TryGetError> {
-        if most == 0 {
-            return Ok(0);
-        }
-        let before = out.len();
-        let mut patience = patience.until();
-        while out.len() - before < most {
-            let most = most - (out.len() - before);
-            let answer = match small::<T>() {
-                // Beside leases each item has to be looked for anew.
-                Some(bytes) if !self.ring.is_leased() => {
-                    self.get_run(out, most, words_of(bytes), patience)
-                }
-                _ => self.get_within(patience).map(|item| out.push(item)),
-            };
-            match answer {
-                // Nothing yet where the first lease was made: then it is looked for beside those.
-                Ok(()) if out.len() == before => {}
-                Ok(()) => patience = Patience::None,
-                Err(TryGetError::Malformed(error)) => return Err(TryGetError::Malformed(error)),
-                Err(_) if out.len() > before => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(out.len() - before)
+        gather(out, most, patience, |out, most, patience| match small::<T>() {
+            // Beside leases each item has to be looked for anew.
+            Some(bytes) if !self.ring.is_leased() => self.get_run(out, most, bytes, patience),
+            _ => self.get_within(patience).map(|item| out.push(item)),
+        })
     }
 
-    /// Takes a run of items, at least one.
+    /// Takes a run of items, at least one; or none where the first lease was made meanwhile.
     fn get_run(
         &self,
         out: &mut Vec<T>,
         most: usize,
-        words: usize,
+        bytes: usize,
         patience: Patience,
     ) -> Result<(), TryGetError> {
-        let most = most.min(run_of(words));
+        let mut run = Run::of_items(bytes, most);
         // Nothing may fail between the commits and the last item's being handed out.
-        out.reserve(most);
-        let mut buffer = [0; RUN_WORDS];
-        let payloads = &mut buffer[..most * words];
-        let count = u32::try_from(most).unwrap_or(1);
-        // None where the first lease was made while this one slept.
-        let taken = self.receive(patience, Entry::ToOwe, |_| -> Result<u32, NoItem> {
-            let taken = self.ring.take_run(payloads, words, count)?;
-            self.ring.header().space().notify_many(taken);
-            Ok(taken)
-        })?;
+        out.reserve(run.most);
+        let taken = self.receive(patience, Entry::ToOwe, |_| run.take(&self.ring))?;
+        run.hand_out(taken, |item| out.push(item))
+    }
+}
+
+/// Room for a run of small items that are taken.
+pub(crate) struct Run {
+    /// Bytes of an item.
+    bytes: usize,
+    /// Items at most.
+    pub(crate) most: usize,
+    buffer: [u64; RUN_WORDS],
+}
+
+impl Run {
+    /// Room for `most` items, or as many as one run has.
+    pub(crate) fn of_items(bytes: usize, most: usize) -> Self {
+        Self { bytes, most: most.min(run_of(words_of(bytes))), buffer: [0; RUN_WORDS] }
+    }
+
+    /// Takes those that are ready, at least one, and wakes as many producers; tells how many. None
+    /// where a lease was ever made.
+    pub(crate) fn take(&mut self, ring: &Ring) -> Result<u32, NoItem> {
+        let words = words_of(self.bytes);
+        let count = u32::try_from(self.most).unwrap_or(1);
+        let taken = ring.take_run(&mut self.buffer[..self.most * words], words, count)?;
+        ring.header().space().notify_many(taken);
+        Ok(taken)
+    }
+
+    /// Hands out the items that were taken; says behind them if one was malformed.
+    pub(crate) fn hand_out<T: Message>(
+        &self,
+        taken: u32,
+        mut hand: impl FnMut(T),
+    ) -> Result<(), TryGetError> {
+        let words = words_of(self.bytes);
         let mut malformed = None;
         for index in 0..taken as usize {
-            let mut item = Words::empty(self.plan.bytes);
-            item.as_mut_slice().copy_from_slice(&buffer[index * words..][..words]);
+            let mut item = Words::empty(self.bytes);
+            item.as_mut_slice().copy_from_slice(&self.buffer[index * words..][..words]);
             match item.decode() {
-                Ok(item) => out.push(item),
+                Ok(item) => hand(item),
                 Err(error) => malformed = Some(error),
             }
         }
         malformed.map_or(Ok(()), |error| Err(TryGetError::Malformed(error)))
     }
+}
+
+/// Appends to `out` what steps bring, up to `most` items, and tells how many. The first step waits, the
+/// others take what is ready.
+pub(crate) fn gather<R>(
+    out: &mut Vec<R>,
+    most: usize,
+    patience: Patience,
+    mut step: impl FnMut(&mut Vec<R>, usize, Patience) -> Result<(), TryGetError>,
+) -> Result<usize, TryGetError> {
+    let before = out.len();
+    let mut patience = patience.until();
+    while out.len() - before < most {
+        let most = most - (out.len() - before);
+        match step(out, most, patience) {
+            // Nothing yet where the first lease was made: then it is looked for beside those.
+            Ok(()) if out.len() == before => {}
+            Ok(()) => patience = Patience::None,
+            Err(TryGetError::Malformed(error)) => return Err(TryGetError::Malformed(error)),
+            Err(_) if out.len() > before => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(out.len() - before)
 }
 
 /// Items of so many words in one run.

@@ -116,7 +116,7 @@ impl<T> Queue<T> {
     }
 
     fn handles(&self, side: Side) -> usize {
-        usize::try_from(self.ring.row(side).handles()).unwrap_or(usize::MAX)
+        usize::try_from(self.row(side).handles()).unwrap_or(usize::MAX)
     }
 
     /// Why the queue is closed, or `None` while it is open: a snapshot. If two causes met, one of
@@ -138,9 +138,9 @@ impl<T> Queue<T> {
         if !self.is_closed() {
             return None;
         }
-        Some(if self.ring.row(Side::Producers).is_shut() {
+        Some(if self.row(Side::Producers).is_shut() {
             Cause::NoProducers
-        } else if self.ring.row(Side::Consumers).is_shut() {
+        } else if self.row(Side::Consumers).is_shut() {
             Cause::NoConsumers
         } else {
             Cause::Called
@@ -169,8 +169,7 @@ impl<T> Queue<T> {
     pub fn recall(&self) {
         let (me, segment) = (self.me(), self.segment());
         let alive = |id| segment.alive(id);
-        let over =
-            [Side::Producers, Side::Consumers].map(|side| self.ring.row(side).recall(me, alive));
+        let over = [Side::Producers, Side::Consumers].map(|side| self.row(side).recall(me, alive));
         if over.contains(&true) {
             self.close();
         }

@@ -38,19 +38,21 @@ impl<T> Counted<T> {
     fn own_seat(&self) -> Option<Seat> {
         self.seat.filter(|seat| is_me(self.queue.segment(), seat.id))
     }
+}
 
+impl<T: Message> Counted<T> {
     /// Counts a handle that has arrived here, and lets go of the loan.
     fn arrived(queue: Queue<T>, side: Side, ticket: Option<Ticket>) -> Result<Self> {
         let me = queue.me();
         let loan = ticket
             .and_then(|(place, id, stamp)| Some(Loan { place, id: MemberId::new(id)?, stamp }));
-        let row = queue.ring.row(side);
+        let row = queue.row(side);
         let seat = match (queue.join_side(side, me), loan) {
             (Ok(seat), loan) => {
                 if let Some(loan) = loan {
                     let queue = queue.clone();
                     transit::note_arrival(move || {
-                        queue.ring.row(side).settle(loan);
+                        queue.row(side).settle(loan);
                     });
                 }
                 seat
@@ -60,14 +62,12 @@ impl<T> Counted<T> {
         };
         Ok(Self { queue, side, seat })
     }
-}
 
-impl<T: Message> Counted<T> {
     /// Counts the handle as one that is on its way, once for each time that it is sent.
     fn lend(&self) -> Result<Option<Ticket>> {
         let Some(seat) = self.own_seat() else { return Ok(None) };
         let segment = self.queue.segment();
-        let row = self.queue.ring.row(self.side);
+        let row = self.queue.row(self.side);
         let loan = match row.lend(seat.id, next_stamp(), |id| segment.alive(id)) {
             Ok(loan) => loan,
             Err(Gone::Shut) => return Ok(None),
@@ -91,14 +91,24 @@ impl<T: Message> Counted<T> {
         side: Side,
         deserializer: D,
     ) -> Result<Self, D::Error> {
-        let (queue, ticket) = <(Queue<T>, Option<Ticket>)>::deserialize(deserializer)?;
-        Self::arrived(queue, side, ticket).map_err(D::Error::custom)
+        Self::deserialize_with(side, deserializer, Queue::clone).map(|(_, counted)| counted)
+    }
+
+    /// The same for a handle of another kind, in which `queue` finds the one that counts.
+    pub(crate) fn deserialize_with<'de, Q: Deserialize<'de>, D: Deserializer<'de>>(
+        side: Side,
+        deserializer: D,
+        queue: impl FnOnce(&Q) -> Queue<T>,
+    ) -> Result<(Q, Self), D::Error> {
+        let (of, ticket) = <(Q, Option<Ticket>)>::deserialize(deserializer)?;
+        let counted = Self::arrived(queue(&of), side, ticket).map_err(D::Error::custom)?;
+        Ok((of, counted))
     }
 }
 
 impl<T> Clone for Counted<T> {
     fn clone(&self) -> Self {
-        let row = self.queue.ring.row(self.side);
+        let row = self.queue.row(self.side);
         let seat = match (self.own_seat(), self.seat) {
             (Some(seat), _) => row.add(seat).then_some(seat),
             // A clone that a forked child makes of what it inherited is the child's.
@@ -113,7 +123,7 @@ impl<T> Drop for Counted<T> {
     fn drop(&mut self) {
         let Some(seat) = self.own_seat() else { return };
         let segment = self.queue.segment();
-        if self.queue.ring.row(self.side).leave(seat, |id| segment.alive(id)) {
+        if self.queue.row(self.side).leave(seat, |id| segment.alive(id)) {
             self.queue.close();
         }
     }
@@ -122,7 +132,7 @@ impl<T> Drop for Counted<T> {
 impl<T> Queue<T> {
     /// Counts a handle of `me`; `None` if the side is over.
     fn join_side(&self, side: Side, me: MemberId) -> Result<Option<Seat>> {
-        match self.ring.row(side).join(me, |id| self.segment().alive(id)) {
+        match self.row(side).join(me, |id| self.segment().alive(id)) {
             Ok(seat) => Ok(Some(seat)),
             Err(Gone::Shut) => {
                 self.close_once();
@@ -136,7 +146,7 @@ impl<T> Queue<T> {
     fn take_back(&self, side: Side, loan: Loan) {
         let segment = self.segment();
         // In a forked child it is its parent's.
-        if is_me(segment, loan.id) && self.ring.row(side).take_back(loan, |id| segment.alive(id)) {
+        if is_me(segment, loan.id) && self.row(side).take_back(loan, |id| segment.alive(id)) {
             self.close_once();
         }
     }
@@ -147,7 +157,7 @@ impl<T> Queue<T> {
             Side::Producers => "producers",
             Side::Consumers => "consumers",
         };
-        Error::NoPlace { side: side_name, places: self.ring.row(side).len() }
+        Error::NoPlace { side: side_name, places: self.row(side).len() }
     }
 
     /// Closes the queue if the last counted handle of a side is gone, also with its process;
@@ -157,7 +167,7 @@ impl<T> Queue<T> {
             return false;
         }
         let segment = self.segment();
-        let is_over = |side| self.ring.row(side).shut_if_empty(|id| segment.alive(id));
+        let is_over = |side| self.row(side).shut_if_empty(|id| segment.alive(id));
         let over = is_over(Side::Producers) || is_over(Side::Consumers);
         if over {
             self.close_once();

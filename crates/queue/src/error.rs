@@ -41,8 +41,8 @@ pub enum Error {
     },
     /// As many processes have counted handles of that side as the queue was made for.
     #[error(
-        "all {places} places for processes with {side} are taken; make the queue with more: \
-         `QueueOptions::ends`"
+        "all {places} places for processes with {side} are taken; make the queue with more: `ends` of \
+         its options"
     )]
     NoPlace {
         /// Producers or consumers.

@@ -78,7 +78,9 @@ pub use place::{ItemRef, Reservation};
 #[cfg(not(crossproc_loom))]
 pub use place_bytes::{BytesRef, BytesReservation};
 #[cfg(not(crossproc_loom))]
-pub use priority::{PriorityIter, PriorityOptions, PriorityQueue};
+pub use priority::{
+    PriorityConsumer, PriorityDrain, PriorityIter, PriorityOptions, PriorityProducer, PriorityQueue,
+};
 #[cfg(not(crossproc_loom))]
 pub use producer::Producer;
 #[cfg(not(crossproc_loom))]

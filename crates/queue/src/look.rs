@@ -48,7 +48,8 @@ impl<T: Message> Queue<T> {
         }
     }
 
-    fn peek_once(&self) -> Result<Result<T, TryGetError>, NoItem> {
+    /// One attempt at a copy of the first item.
+    pub(crate) fn peek_once(&self) -> Result<Result<T, TryGetError>, NoItem> {
         if let Some(bytes) = small::<T>() {
             let mut words = Words::empty(bytes);
             self.ring.peek_words(words.as_mut_slice())?;
@@ -84,16 +85,24 @@ impl<T: Message> Iterator for Drain<'_, T> {
     type Item = Result<T, TryGetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let got = self.queue.try_get();
-        self.done = !matches!(got, Ok(_) | Err(TryGetError::Malformed(_)));
-        match got {
-            Err(TryGetError::Empty | TryGetError::Closed) => None,
-            got => Some(got),
-        }
+        drain_step(&mut self.done, || self.queue.try_get())
     }
 }
 
 impl<T: Message> FusedIterator for Drain<'_, T> {}
+
+/// One step of a loop until nothing is ready; `done` once no other is to be made.
+pub(crate) fn drain_step<R>(
+    done: &mut bool,
+    try_get: impl FnOnce() -> Result<R, TryGetError>,
+) -> Option<Result<R, TryGetError>> {
+    if *done {
+        return None;
+    }
+    let got = try_get();
+    *done = !matches!(got, Ok(_) | Err(TryGetError::Malformed(_)));
+    match got {
+        Err(TryGetError::Empty | TryGetError::Closed) => None,
+        got => Some(got),
+    }
+}

@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::raw::{Geometry, Header, MAX_ENDS, MAX_LEASES, entry_stride, size_for};
 
 /// Places of a row unless the options say otherwise.
-const ENDS: u32 = 64;
+pub(crate) const ENDS: u32 = 64;
 /// Items that can be leased at once, unless the options say otherwise or they are large.
 const LEASES: u32 = 64;
 /// Memory for leases that no queue is too small for.
@@ -62,7 +62,7 @@ impl<T: Message> QueueOptions<T> {
     /// [`Queue::producer`]. A handle on its way to another process counts as one. 64 unless said
     /// otherwise, 65,536 at most; each costs 16 bytes. With 0 nothing is ever counted.
     pub fn ends(mut self, processes: usize) -> Self {
-        self.ends = u32::try_from(processes).map_or(MAX_ENDS, |places| places.min(MAX_ENDS));
+        self.ends = places_of(processes);
         self
     }
 
@@ -174,4 +174,9 @@ fn init(geometry: Geometry) -> impl FnOnce(NonNull<u8>) {
         // SAFETY: the body is zeroed, aligned to 128, and larger than a header.
         unsafe { body.cast::<Header>().as_ref() }.init(geometry);
     }
+}
+
+/// Places of a row for so many processes.
+pub(crate) fn places_of(processes: usize) -> u32 {
+    u32::try_from(processes).map_or(MAX_ENDS, |places| places.min(MAX_ENDS))
 }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::lease::Clerk;
 use crate::options::QueueOptions;
 use crate::plan::Plan;
-use crate::raw::{Form, Header, Ring, SLOTS_OFFSET};
+use crate::raw::{Form, Header, Levels, Ring, Row, SLOTS_OFFSET, Side};
 
 const KIND: &str = "queue";
 const LAYOUT_VERSION: u32 = 1;
@@ -58,6 +58,8 @@ const LAYOUT_VERSION: u32 = 1;
 pub struct Queue<T> {
     pub(crate) object: Object,
     pub(crate) ring: Ring,
+    /// Of which it is one, and which are closed and counted as a whole.
+    pub(crate) levels: Option<Levels>,
     pub(crate) plan: Plan,
     pub(crate) max_bytes: u64,
     /// A put into a full queue takes the oldest item out.
@@ -196,6 +198,7 @@ impl<T: Message> Queue<T> {
         Ok(Self {
             object,
             ring,
+            levels: None,
             plan,
             max_bytes,
             over,
@@ -227,7 +230,10 @@ impl<T> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {
-        self.ring.close();
+        match &self.levels {
+            Some(levels) => levels.close(),
+            None => self.ring.close(),
+        };
     }
 
     /// Tells whether the queue was closed, at that moment. Items may still be in it.
@@ -239,7 +245,7 @@ impl<T> Queue<T> {
     /// [`Consumer::is_closed`]: crate::Consumer::is_closed
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.ring.is_closed()
+        self.levels.as_ref().map_or_else(|| self.ring.is_closed(), Levels::is_closed)
     }
 
     /// Items in the queue, at that moment; those just being put or taken count, and so do those that
@@ -289,6 +295,11 @@ impl<T> Queue<T> {
         self.object.segment().me()
     }
 
+    /// Those who are counted at that side.
+    pub(crate) fn row(&self, side: Side) -> Row<'_> {
+        self.levels.as_ref().map_or_else(|| self.ring.row(side), |levels| levels.row(side))
+    }
+
     /// The offset in the segment of a word of the queue.
     pub(crate) fn offset_of<W>(&self, word: NonNull<W>) -> u64 {
         self.object.offset_of(word)
@@ -306,6 +317,7 @@ impl<T> Clone for Queue<T> {
         Self {
             object: self.object.clone(),
             ring: self.ring,
+            levels: self.levels.clone(),
             plan: self.plan,
             max_bytes: self.max_bytes,
             over: self.over,

@@ -149,12 +149,12 @@ fn a_queue_whose_fields_do_not_fit_its_memory_is_not_opened() {
     }
 }
 
-/// Offset of the first word of a ring from the one before it, of a queue of five `u64` without counted
-/// handles. Each ring has its own header, which is checked against its own share of the memory.
-const LEVEL_BYTES: usize = (SLOTS_OFFSET + 5 * SLOT_BYTES).next_multiple_of(128);
+/// Offset of the first word of a ring from the one before it, of a queue of five `u64` that counts two
+/// processes a side. Each ring has its own header, which is checked against its own share of the memory.
+const LEVEL_BYTES: usize = (SLOTS_OFFSET + 5 * SLOT_BYTES + 2 * 2 * 8).next_multiple_of(128);
 
 fn levels(segment: &Segment) -> Object {
-    PriorityQueue::<u64>::create(segment, "q", 3, 5).unwrap();
+    PriorityQueue::<u64>::options().ends(2).create(segment, "q", 3, 5).unwrap();
     segment.find("q", &Shape::of::<u64>("priority queue", 1)).unwrap()
 }
 
@@ -196,6 +196,9 @@ fn rubbish_between_the_items_of_levels_stops_nobody() {
             let _ = queue.try_get().map(|(level, _)| assert!(level < 3));
             let _ = queue.put_timeout(round % 3, 7, Duration::ZERO);
             let _ = queue.get_timeout(Duration::ZERO);
+            let _ = queue.try_put_many(round % 3, &[7; 3]);
+            let _ = (queue.peek(), queue.try_get_many(&mut Vec::new(), 4));
+            let _ = (queue.producer().map(drop), queue.consumer().map(std::mem::forget));
             assert!(queue.len() <= 15);
         }
         let _ = format!("{queue:?}");

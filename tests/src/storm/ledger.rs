@@ -160,9 +160,14 @@ impl<'a> Part<'a> {
 impl Count<'_> {
     /// Notes an attempt, and gives its number: one more than the last.
     pub fn attempt(self) -> u64 {
-        let number = self.done.load(Relaxed) + 1;
-        self.attempted.store(number, Release);
-        number
+        self.attempt_run(1)
+    }
+
+    /// Notes so many attempts in one, and gives the number of the first.
+    pub fn attempt_run(self, length: u64) -> u64 {
+        let done = self.done.load(Relaxed);
+        self.attempted.store(done + length, Release);
+        done + 1
     }
 
     /// Notes that the attempt is done.
@@ -170,9 +175,11 @@ impl Count<'_> {
         self.done.store(self.attempted.load(Relaxed), Release);
     }
 
-    /// Notes that nothing came of the attempt.
-    pub fn forgo(self) {
-        self.attempted.store(self.done.load(Relaxed), Release);
+    /// Notes that the first ones of a run are done, and that nothing came of the others.
+    pub fn finish_first(self, done: u64) {
+        let done = self.done.load(Relaxed) + done;
+        self.done.store(done, Release);
+        self.attempted.store(done, Release);
     }
 
     /// The last attempt.
@@ -187,7 +194,7 @@ impl Count<'_> {
         self.done.load(Acquire)
     }
 
-    /// The attempt in flight.
+    /// The attempt in flight, the last one of a run.
     #[must_use]
     pub fn in_flight(self) -> Option<u64> {
         (self.attempted() != self.done()).then(|| self.attempted())
@@ -235,6 +242,18 @@ mod tests {
         count.settle(1, "it").unwrap();
         assert_eq!(count.attempt(), 2);
         count.settle(2, "it").unwrap();
+        assert_eq!((count.done(), count.in_flight()), (2, None));
+    }
+
+    #[test]
+    fn of_a_run_the_first_ones_may_be_done() {
+        let ledger = Ledger::new(0).unwrap();
+        let count = ledger.part(0).count(1);
+        assert_eq!((count.attempt_run(5), count.attempted()), (1, 5));
+        count.finish_first(2);
+        assert_eq!((count.done(), count.in_flight()), (2, None));
+        assert_eq!(count.attempt(), 3);
+        count.finish_first(0);
         assert_eq!((count.done(), count.in_flight()), (2, None));
     }
 

@@ -10,6 +10,7 @@ use super::handle::PriorityQueue;
 use super::iter::PriorityIter;
 use crate::error::{GetError, TryGetError};
 use crate::put::Patience;
+use crate::queue::Queue;
 use crate::raw::NoItem;
 
 /// An item with its level, or why what was taken is none.
@@ -118,43 +119,61 @@ impl<T: Message> PriorityQueue<T> {
     }
 
     #[inline]
-    fn get_within(&self, patience: Patience) -> Taken<T> {
-        match self.take() {
-            Ok(taken) => taken,
-            Err(none @ (NoItem::Empty | NoItem::Pending)) => self.get_slow(patience, none),
+    pub(super) fn get_within(&self, patience: Patience) -> Taken<T> {
+        let me = self.queues[0].me();
+        self.receive(patience, |level, queue| Ok(queue.take_once(me)?.map(|item| (level, item))))?
+    }
+
+    /// Makes attempts by `once`, which is told the level, from the highest one that has an item, until
+    /// one succeeds or the patience ends.
+    #[inline]
+    pub(super) fn receive<R>(
+        &self,
+        patience: Patience,
+        mut once: impl FnMut(usize, &Queue<T>) -> Result<R, NoItem>,
+    ) -> Result<R, TryGetError> {
+        match self.take(&mut once) {
+            Ok(taken) => Ok(taken),
+            Err(none @ (NoItem::Empty | NoItem::Pending)) => {
+                self.receive_slow(patience, none, once)
+            }
             Err(none) => Err(none.into()),
         }
     }
 
     /// One attempt.
     #[inline]
-    fn take(&self) -> Result<Taken<T>, NoItem> {
-        let me = self.queues[0].me();
+    fn take<R>(
+        &self,
+        once: &mut impl FnMut(usize, &Queue<T>) -> Result<R, NoItem>,
+    ) -> Result<R, NoItem> {
         self.levels.take(|level| {
             let queue = &self.queues[level];
-            let taken = match queue.take_once(me) {
+            match once(level, queue) {
                 // A consumer that lower levels keep busy never comes to sleep and look after the dead.
-                Err(NoItem::Pending) if now_and_then() && queue.repair_head() => {
-                    queue.take_once(me)
-                }
+                Err(NoItem::Pending) if now_and_then() && queue.repair_head() => once(level, queue),
                 answer => answer,
-            }?;
-            Ok(taken.map(|item| (level, item)))
+            }
         })
     }
 
     #[cold]
-    fn get_slow(&self, patience: Patience, none: NoItem) -> Taken<T> {
+    fn receive_slow<R>(
+        &self,
+        patience: Patience,
+        none: NoItem,
+        mut once: impl FnMut(usize, &Queue<T>) -> Result<R, NoItem>,
+    ) -> Result<R, TryGetError> {
         if matches!(patience, Patience::None) {
             let again = now_and_then() && self.repair();
-            return if again { self.take()? } else { Err(none.into()) };
+            return if again { Ok(self.take(&mut once)?) } else { Err(none.into()) };
         }
         let items = self.levels.items();
         let look = |look| {
             // Claims of many dead in a row are ended in one look.
             for _ in 0..=self.places() {
                 let again = look == Look::Repair && self.repair();
-                match self.take() {
+                match self.take(&mut once) {
                     Err(NoItem::Empty | NoItem::Pending) if again => {}
                     Err(NoItem::Empty | NoItem::Pending) => return None,
                     answer => return Some(answer),
@@ -167,6 +186,6 @@ impl<T: Message> PriorityQueue<T> {
         if items.has_waiters() {
             self.levels.wake_next_consumer();
         }
-        answer.unwrap_or(Err(NoItem::Empty))?
+        Ok(answer.unwrap_or(Err(NoItem::Empty))?)
     }
 }

@@ -1,18 +1,15 @@
 //! The handle of a queue with levels.
 
 use std::fmt;
-use std::time::Duration;
 
 use crossproc_message::Message;
 use crossproc_segment::wait::{Look, Source, Spin, Waitable};
 use crossproc_segment::{Object, Segment, Shape};
-use crossproc_sys::clock::Deadline;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::options::{PriorityOptions, ring_bytes};
-use crate::close::take_rest;
-use crate::error::{GetError, Result, TryGetError};
+use crate::error::Result;
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::raw::{Header, Levels, MAX_LEVELS, NoItem, SLOTS_OFFSET};
@@ -36,7 +33,12 @@ const LAYOUT_VERSION: u32 = 1;
 /// level never keep an item of a high level out, as they would in places that all levels share: the
 /// producer of the urgent item would have to wait for the consumers to get to the others.
 ///
-/// It closes by [`close`](Self::close) alone: there are no counted handles, and no leases.
+/// [`producer`](Self::producer) and [`consumer`](Self::consumer) make counted handles, of all levels
+/// together: when the last one of a side is dropped or its process ends, the queue closes. A queue of
+/// which nobody was counted closes only by [`close`](Self::close).
+///
+/// **Not here**, of what a [`Queue`] has: leases and `join`, places (`reserve`, `get_ref`), and rings that
+/// overwrite (`put_over`).
 ///
 /// The handle is cheap to clone and can be used by many threads at once. Sent to another process (as
 /// an argument, inside a message) it is attached there.
@@ -203,127 +205,15 @@ impl<T: Message> PriorityQueue<T> {
             let offset = level.checked_mul(bytes).ok_or_else(corrupt)?;
             Queue::attach_part(object.clone(), offset, bytes)
         });
-        let queues: Box<[Queue<T>]> = queues.collect::<Result<_>>()?;
+        let mut queues: Box<[Queue<T>]> = queues.collect::<Result<_>>()?;
         // INVARIANT: the rings of these queues.
         let levels = Levels::new(queues.iter().map(|queue| queue.ring).collect());
+        queues.iter_mut().for_each(|queue| queue.levels = Some(levels.clone()));
         Ok(Self { levels, queues, consumers: Spin::new() })
-    }
-
-    /// Drops the first item of the highest level where it holds a handle that cannot be attached here;
-    /// tells whether one was dropped. Never blocks: see [`Queue::discard_unreachable`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let queue = crossproc_queue::PriorityQueue::<String>::bounded(2, 4)?;
-    /// queue.put(1, "not to be dropped".to_owned())?;
-    /// assert!(!queue.discard_unreachable()?);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`TryGetError::Closed`] or [`TryGetError::Corrupt`].
-    pub fn discard_unreachable(&self) -> Result<bool, TryGetError> {
-        let mut closed = true;
-        for queue in self.queues.iter().rev() {
-            match queue.discard_unreachable() {
-                Ok(true) => return Ok(true),
-                Ok(false) => closed = false,
-                Err(TryGetError::Closed) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if closed { Err(TryGetError::Closed) } else { Ok(false) }
-    }
-
-    /// Closes the queue and takes out all that is in it: what [`iter`](Self::iter) would bring after
-    /// [`close`](Self::close). An item that cannot be read is an error in its place.
-    ///
-    /// Blocks as [`get`](Self::get) does, which at a closed queue is as long as a process that lives is
-    /// in the middle of putting or taking an item. If the process is killed in it, what it had taken
-    /// is gone with it, and the rest can be taken by the consumers, or by another `close_now`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let queue = crossproc_queue::PriorityQueue::<u32>::bounded(2, 4)?;
-    /// queue.put(0, 1)?;
-    /// queue.put(1, 2)?;
-    /// let dropped: Result<Vec<_>, _> = queue.close_now().into_iter().collect();
-    /// assert_eq!(dropped?, [(1, 2), (0, 1)]);
-    /// assert!(queue.is_closed() && queue.is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn close_now(&self) -> Vec<Result<(usize, T), GetError>> {
-        self.close();
-        self.iter().take(self.places()).collect()
-    }
-
-    /// As [`close_now`](Self::close_now), blocking until `deadline` at most. If it passes, the last of
-    /// the results is [`TryGetError::Empty`], and the queue may still hold items.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use crossproc_sys::clock::Deadline;
-    ///
-    /// let queue = crossproc_queue::PriorityQueue::<u32>::bounded(2, 4)?;
-    /// queue.put(1, 5)?;
-    /// let dropped = queue.close_now_deadline(Deadline::from_nanos(1));
-    /// assert!(matches!(dropped[..], [Ok((1, 5))]));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn close_now_deadline(&self, deadline: Deadline) -> Vec<Result<(usize, T), TryGetError>> {
-        self.close();
-        take_rest(self.places(), || self.get_deadline(deadline))
-    }
-
-    /// As [`close_now_deadline`](Self::close_now_deadline), with a time from now on.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let queue = crossproc_queue::PriorityQueue::<u32>::bounded(2, 4)?;
-    /// assert!(queue.close_now_timeout(Duration::ZERO).is_empty());
-    /// # Ok::<(), crossproc_queue::Error>(())
-    /// ```
-    pub fn close_now_timeout(&self, timeout: Duration) -> Vec<Result<(usize, T), TryGetError>> {
-        self.close_now_deadline(Deadline::after(timeout))
     }
 }
 
 impl<T> PriorityQueue<T> {
-    /// Refuses new items at all levels for ever, in all processes; items that are in can still be
-    /// taken. Wakes all who wait. Closing again does nothing.
-    ///
-    /// Never blocks. A process killed in it has closed all levels or none.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use crossproc_queue::{PriorityQueue, TryGetError, TryPutError};
-    ///
-    /// let queue = PriorityQueue::<u32>::bounded(2, 4)?;
-    /// queue.put(0, 1)?;
-    /// queue.close();
-    /// assert!(matches!(queue.try_put(1, 2), Err(TryPutError::Closed(2))));
-    /// assert_eq!(queue.try_get()?, (0, 1));
-    /// assert!(matches!(queue.try_get(), Err(TryGetError::Closed)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn close(&self) {
-        self.levels.close();
-    }
-
-    /// Tells whether the queue was closed, at that moment. Items may still be in it.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.levels.is_closed()
-    }
-
     /// Items in the queue, those just being put or taken included: of each level at one moment of the
     /// call, of all levels together not at the same one.
     ///
@@ -425,10 +315,11 @@ impl<T> PriorityQueue<T> {
 
     /// What one who waits for an item does about the dead, at each level; whether it is worth
     /// looking again.
-    pub(super) fn repair(&self) -> bool {
-        let mut any = false;
+    pub(crate) fn repair(&self) -> bool {
+        // Counted for all levels at once.
+        let mut any = self.queues[0].look_after_ends();
         for queue in &self.queues {
-            any |= queue.repair_head();
+            any |= queue.ring.repair_head(|id| self.segment().alive(id));
         }
         any
     }
@@ -469,6 +360,8 @@ impl<T> fmt::Debug for PriorityQueue<T> {
             .field("lens", &lens)
             .field("capacity", &self.capacity())
             .field("closed", &self.is_closed())
+            .field("producers", &self.producers_counted())
+            .field("consumers", &self.consumers_counted())
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use crossproc_segment::Segment;
 
 use super::handle::PriorityQueue;
 use crate::error::{Error, Result};
+use crate::options::{ENDS, places_of};
 use crate::plan::Plan;
 use crate::raw::{Geometry, Header, MAX_LEVELS, size_for};
 
@@ -32,6 +33,7 @@ use crate::raw::{Geometry, Header, MAX_LEVELS, size_for};
 pub struct PriorityOptions<T> {
     inline_bytes: Option<usize>,
     max_message_bytes: u64,
+    ends: u32,
     item: PhantomData<fn(T) -> T>,
 }
 
@@ -45,7 +47,16 @@ struct Sizes {
 
 impl<T: Message> PriorityOptions<T> {
     pub(super) fn new() -> Self {
-        Self { inline_bytes: None, max_message_bytes: u64::MAX, item: PhantomData }
+        let max_message_bytes = u64::MAX;
+        Self { inline_bytes: None, max_message_bytes, ends: ENDS, item: PhantomData }
+    }
+
+    /// How many processes at a time can have counted handles, on each side, of all levels together; see
+    /// [`PriorityQueue::producer`]. 64 unless said otherwise, 65,536 at most; each costs 16 bytes a
+    /// level. With 0 nothing is ever counted.
+    pub fn ends(mut self, processes: usize) -> Self {
+        self.ends = places_of(processes);
+        self
     }
 
     /// Messages up to this length lie in the queue itself; longer ones each in a block of the
@@ -128,7 +139,7 @@ impl<T: Message> PriorityOptions<T> {
         let count = u32::try_from(levels).ok().filter(|levels| (1..=MAX_LEVELS).contains(levels));
         let count = count.ok_or(Error::Levels { levels })?;
         let plan = Plan::of::<T>(self.inline_bytes);
-        let (geometry, _) = plan.geometry(capacity, self.max_message_bytes, 0)?;
+        let (geometry, _) = plan.geometry(capacity, self.max_message_bytes, self.ends)?;
         let overflow = Error::SizeOverflow { capacity, slot_bytes: plan.bytes as u64 };
         let Some(ring_bytes) = ring_bytes(&geometry) else { return Err(overflow) };
         let bytes = ring_bytes.checked_mul(levels).filter(|&bytes| isize::try_from(bytes).is_ok());
@@ -149,7 +160,10 @@ fn init(sizes: &Sizes) -> impl FnOnce(NonNull<u8>) {
             // SAFETY: the body has `levels` times as many bytes.
             let ring = unsafe { body.add(level * ring_bytes) };
             // SAFETY: zeroed, aligned to 128, and larger than a header.
-            unsafe { ring.cast::<Header>().as_ref() }.init(geometry);
+            let header = unsafe { ring.cast::<Header>().as_ref() };
+            // Those of the first ring count for all.
+            let ends = if level == 0 { geometry.ends } else { 0 };
+            header.init(Geometry { ends, ..geometry });
         }
         // SAFETY: as above, for the first.
         unsafe { body.cast::<Header>().as_ref() }.init_levels(levels);

@@ -146,7 +146,7 @@ impl<T: Message> PriorityQueue<T> {
     /// Frees what consumers left, who were killed between commit and free, at the other levels: a put
     /// has done so at its own. Whether there are any.
     #[cold]
-    fn sweep_beside(&self, level: usize) -> bool {
+    pub(super) fn sweep_beside(&self, level: usize) -> bool {
         debug_assert!(small::<T>().is_none() && self.queues[0].plan.form == Form::Messages);
         let others = self.queues.iter().enumerate().filter(|&(other, _)| other != level);
         others.fold(false, |_, (_, queue)| {

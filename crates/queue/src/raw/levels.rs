@@ -7,9 +7,10 @@
 //! # Layout
 //!
 //! `levels` rings of the same geometry one behind the other, each with its header, that of level 0
-//! first. Of the first header two fields are all rings': `items`, on which consumers sleep, and
-//! `shut`. Producers sleep on the `space` of the ring of their level. The `items` of the other
-//! headers are not used.
+//! first. Of the first ring these are all rings': the field `items`, on which consumers sleep, the
+//! field `shut`, and the gates and rows of those who are counted ([`Row`]). Producers sleep on the
+//! `space` of the ring of their level. The `items` and gates of the other headers are not used, and
+//! there are no rows there.
 //!
 //! # States
 //!
@@ -36,6 +37,12 @@
 //! an unfinished one of the same ring, and went to sleep again. So while anything can be taken and
 //! somebody sleeps, a wake is on its way, or somebody is on the slow path.
 //!
+//! Take of a run: as a take, with the take of a run in step 1. More calls follow as long as more is
+//! wanted and a ring has an item, so that what comes at a higher level meanwhile is next.
+//!
+//! End of a side: as in `ends`, with the row of the first ring; the close that follows is this one.
+//! Whoever waits, at any level, looks after the row.
+//!
 //! Close: `shut` becomes 1, **commit**; then each ring is closed. A put that looked before the commit
 //! may be accepted after it, up to the moment when its ring is closed: it was called before the close
 //! returned, and no consumer has been told Closed yet.
@@ -54,15 +61,18 @@
 //! | consumer, with a wake in hand   | sleepers, perhaps an item       | their next look                 |
 //! | close before the commit         | nothing                         |                                 |
 //! | close after it, in the middle   | rings open, nobody woken        | any put; a take that finds nothing; who waits: its next look |
+//! | the last of a side; its leave or shut | as in `ends`, all rings open | who waits at any level: its next look |
 //!
 //! # Limits
 //!
 //! Where higher levels always have an item, lower ones are never looked at: they starve, by design.
 //! Of items put at two levels at about the same time the lower one may be taken first.
 
+use std::sync::Arc;
+
 use crossproc_segment::wait::EventCount;
 
-use super::{Header, NoItem, ReadEnd, Refused, Ring};
+use super::{Header, NoItem, ReadEnd, Refused, Ring, Row, Side};
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// Most levels that a queue can have: each take of an empty queue looks at all.
@@ -71,7 +81,7 @@ pub const MAX_LEVELS: u32 = 8;
 /// The rings of a queue with levels, level 0 first.
 #[derive(Clone, Debug)]
 pub struct Levels {
-    rings: Box<[Ring]>,
+    rings: Arc<[Ring]>,
 }
 
 impl Levels {
@@ -81,7 +91,7 @@ impl Levels {
     ///
     /// If there is none.
     #[must_use]
-    pub fn new(rings: Box<[Ring]>) -> Self {
+    pub fn new(rings: Arc<[Ring]>) -> Self {
         assert!(!rings.is_empty(), "a queue has at least one level");
         Self { rings }
     }
@@ -91,6 +101,12 @@ impl Levels {
     #[inline]
     pub fn items(&self) -> &EventCount {
         self.rings[0].items()
+    }
+
+    /// The row of that side, for all levels.
+    #[must_use]
+    pub fn row(&self, side: Side) -> Row<'_> {
+        self.rings[0].row(side)
     }
 
     /// Whether the queue was closed, at that moment.
@@ -180,7 +196,7 @@ impl Levels {
     #[cold]
     fn spread(&self) -> bool {
         let mut any = false;
-        for ring in &self.rings {
+        for ring in self.rings.iter() {
             any |= ring.finish_shut();
         }
         any

@@ -1,7 +1,7 @@
 //! What was put and what was got, item by item.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -26,8 +26,8 @@ pub(super) struct Books {
     streams: usize,
     /// Streams of each producer.
     each: usize,
-    /// Items in flight when their producers died.
-    unsure: RefCell<BTreeSet<(usize, u64)>>,
+    /// Items in flight when their producers died; each with the first one of its run.
+    unsure: RefCell<BTreeMap<(usize, u64), u64>>,
     /// Items that consumers may have had when they died.
     losses: Cell<u64>,
 }
@@ -94,10 +94,10 @@ impl Books {
     pub(super) fn mourn_producer(&self, part: usize, ledger: &Ledger) {
         for stream in part * self.each..(part + 1) * self.each {
             let count = self.count(ledger, stream);
-            if let Some(number) = count.in_flight() {
-                self.unsure.borrow_mut().insert((stream, number));
-                count.skip();
-            }
+            let first = count.done() + 1;
+            let mut unsure = self.unsure.borrow_mut();
+            unsure.extend((first..=count.attempted()).map(|number| ((stream, number), first)));
+            count.skip();
         }
     }
 
@@ -112,17 +112,24 @@ impl Books {
         let (mut missing, mut happened) = (Vec::new(), 0u64);
         for stream in 0..self.streams {
             let count = self.count(ledger, stream);
+            let mut before = true;
             for number in 1..=count.attempted() {
                 let (word, bit) = self.bit(stream, number);
                 let got = word.load(Relaxed) & bit != 0;
-                if unsure.contains(&(stream, number)) {
+                if let Some(&first) = unsure.get(&(stream, number)) {
                     happened += u64::from(got);
+                    if got && number > first && !before && self.losses.get() == 0 {
+                        let text = format!("item {number} of {stream}, whose run began at {first}");
+                        let text = text + ", is there, and the one before it is not";
+                        return Err(Fault::new(Kind::Disorder, text));
+                    }
                 } else if number > count.done() && got {
                     let text = format!("item {number} of {stream} was refused, and came");
                     return Err(Fault::new(Kind::Doubled, text));
                 } else if number <= count.done() && !got {
                     missing.push((stream, number));
                 }
+                before = got;
             }
         }
         let may = self.losses.get();

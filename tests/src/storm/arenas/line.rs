@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crossproc::crates::queue::Result;
 use crossproc::{
-    Cause, Consumer, GetError, PriorityQueue, Producer, PutError, Queue, Segment, TryGetError,
-    TryPutError,
+    Cause, Consumer, GetError, PriorityConsumer, PriorityProducer, PriorityQueue, Producer,
+    PutError, PutManyError, Queue, Segment, TryGetError, TryPutError,
 };
 
 use super::items::Item;
@@ -40,6 +40,18 @@ pub(super) trait Line: Debug + Sized {
     fn get(&self) -> Result<(usize, Self::Item), GetError>;
     fn try_get(&self) -> Result<(usize, Self::Item), TryGetError>;
     fn get_timeout(&self, timeout: Duration) -> Result<(usize, Self::Item), TryGetError>;
+
+    /// Puts as many of a run as it can; without waiting, or all of them.
+    fn put_many(
+        &self,
+        level: usize,
+        items: &[Self::Item],
+        waits: bool,
+    ) -> Result<usize, PutManyError>;
+    fn get_many(&self, out: &mut Vec<(usize, Self::Item)>, most: usize) -> Result<usize, GetError>;
+    fn peek(&self) -> Result<(usize, Self::Item), TryGetError>;
+    /// Takes up to `most` items that are ready.
+    fn drain(&self, most: usize) -> Result<Vec<(usize, Self::Item)>, TryGetError>;
 
     fn close(&self);
     fn why_closed(&self) -> Option<Cause>;
@@ -89,6 +101,28 @@ impl<T: Item> Line for Queue<T> {
         Self::get_timeout(self, timeout).map(|item| (0, item))
     }
 
+    fn put_many(&self, _: usize, items: &[T], waits: bool) -> Result<usize, PutManyError> {
+        match waits {
+            true => Self::put_many(self, items).map(|()| items.len()),
+            false => Self::try_put_many(self, items),
+        }
+    }
+
+    fn get_many(&self, out: &mut Vec<(usize, T)>, most: usize) -> Result<usize, GetError> {
+        let mut items = Vec::new();
+        let got = Self::get_many(self, &mut items, most);
+        out.extend(items.into_iter().map(|item| (0, item)));
+        got
+    }
+
+    fn peek(&self) -> Result<(usize, T), TryGetError> {
+        Self::peek(self).map(|item| (0, item))
+    }
+
+    fn drain(&self, most: usize) -> Result<Vec<(usize, T)>, TryGetError> {
+        Self::drain(self).take(most).map(|item| Ok((0, item?))).collect()
+    }
+
     fn close(&self) {
         Self::close(self);
     }
@@ -104,21 +138,21 @@ impl<T: Item> Line for Queue<T> {
 
 impl<T: Item> Line for PriorityQueue<T> {
     type Item = T;
-    type Producer = ();
-    type Consumer = ();
+    type Producer = PriorityProducer<T>;
+    type Consumer = PriorityConsumer<T>;
 
     const LEVELS: usize = 3;
 
-    fn create(segment: &Segment, capacity: usize, _: u32) -> Result<Self> {
-        Self::create(segment, "flow", Self::LEVELS, capacity)
+    fn create(segment: &Segment, capacity: usize, ends: u32) -> Result<Self> {
+        Self::options().ends(ends as usize).create(segment, "flow", Self::LEVELS, capacity)
     }
 
-    fn producer(&self) -> Result<()> {
-        Ok(())
+    fn producer(&self) -> Result<PriorityProducer<T>> {
+        Self::producer(self)
     }
 
-    fn consumer(&self) -> Result<()> {
-        Ok(())
+    fn consumer(&self) -> Result<PriorityConsumer<T>> {
+        Self::consumer(self)
     }
 
     fn put(&self, level: usize, item: T) -> Result<(), PutError<T>> {
@@ -145,12 +179,31 @@ impl<T: Item> Line for PriorityQueue<T> {
         Self::get_timeout(self, timeout)
     }
 
+    fn put_many(&self, level: usize, items: &[T], waits: bool) -> Result<usize, PutManyError> {
+        match waits {
+            true => Self::put_many(self, level, items).map(|()| items.len()),
+            false => Self::try_put_many(self, level, items),
+        }
+    }
+
+    fn get_many(&self, out: &mut Vec<(usize, T)>, most: usize) -> Result<usize, GetError> {
+        Self::get_many(self, out, most)
+    }
+
+    fn peek(&self) -> Result<(usize, T), TryGetError> {
+        Self::peek(self)
+    }
+
+    fn drain(&self, most: usize) -> Result<Vec<(usize, T)>, TryGetError> {
+        Self::drain(self).take(most).collect()
+    }
+
     fn close(&self) {
         Self::close(self);
     }
 
     fn why_closed(&self) -> Option<Cause> {
-        self.is_closed().then_some(Cause::Called)
+        Self::why_closed(self)
     }
 
     fn is_empty(&self) -> bool {

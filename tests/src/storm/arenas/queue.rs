@@ -5,9 +5,9 @@
 //! at those notes, since what comes then must be younger. So at the end each accepted item was got once,
 //! in the order of its stream.
 //!
-//! Of a producer that was killed the item in flight may be there or not. A consumer that was killed
-//! between the beginning of `get` and its mark may have taken an item that nobody will see: one
-//! possible loss for each such death. In a third of the slices only producers are killed, and none may
+//! Of a producer that was killed the items in flight may be there or not, of a run the first ones. A
+//! consumer that was killed between the beginning of `get` and its mark may have taken an item that
+//! nobody will see: one possible loss for each such death, or as many as it asked for in a run. In a third of the slices only producers are killed, and none may
 //! be lost; in a third only consumers, and no item was in flight. Half of the queues are closed while
 //! all still put: what was accepted by then comes out, at each level.
 //!
@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use crossproc::{Cause, Plain, PriorityQueue, Queue, TryGetError, TryPutError};
+use crossproc::{Cause, Plain, PriorityQueue, PutManyError, Queue, TryGetError, TryPutError};
 
 use super::books::{Books, GETTING, ITEMS};
 use super::items::Item as _;
@@ -35,6 +35,8 @@ const PRODUCERS: usize = 3;
 const CONSUMERS: usize = 3;
 /// Processes that each side counts: those, the director, and one that was killed.
 const ENDS: u32 = 5;
+/// Items of a run, at most.
+const RUN: u64 = 8;
 /// Streams of items: at most so many levels for each producer.
 const STREAMS: usize = PRODUCERS * 3;
 
@@ -69,6 +71,9 @@ pub(super) fn arenas() -> Vec<Arena> {
         ),
         arena("levels-string", "three levels of strings of up to 3 KiB", |setting| {
             Ok(Box::new(Flow::<PriorityQueue<String>>::new(setting)?))
+        }),
+        arena("levels-ends", "three levels with counted ends", |setting| {
+            Ok(Box::new(Flow::<PriorityQueue<(u64, u64)>>::counted(setting)?))
         }),
     ]
 }
@@ -127,19 +132,34 @@ impl<L: Line> Flow<L> {
             }
             let level = member.index(L::LEVELS);
             let count = member.part().count(level);
-            if count.attempted() + 1 >= ITEMS {
+            if count.attempted() + RUN >= ITEMS {
                 thread::sleep(Duration::from_millis(1));
                 member.part().advance();
                 continue;
             }
+            let run = if member.roll(4) == 0 { 1 + member.roll(RUN) } else { 1 };
             let stream = member.number() * L::LEVELS + level;
-            let item = L::Item::make(stream as u64, count.attempt());
+            let first = count.attempt_run(run);
+            let item = |number| L::Item::make(stream as u64, number);
             member.part().set_doing(1);
-            if self.put(member, level, item)? {
-                count.finish();
-                member.part().advance();
+            let put = if run == 1 {
+                self.put(member, level, item(first)).map(|()| 1)
             } else {
-                count.forgo();
+                let items: Vec<L::Item> = (first..first + run).map(item).collect();
+                self.put_run(member, level, &items)
+            };
+            let (put, refused) =
+                put.map_or_else(|error| (error.put, Some(error.error)), |put| (put, None));
+            count.finish_first(put as u64);
+            member.part().advance();
+            match refused {
+                None => {}
+                Some(TryPutError::Full(())) => thread::yield_now(),
+                Some(TryPutError::OutOfMemory { .. }) => {
+                    thread::sleep(Duration::from_micros(100));
+                }
+                Some(TryPutError::Closed(())) if self.closed_in == 1 && member.leaves() => {}
+                Some(error) => return Err(Fault::wrong("put", error)),
             }
         }
         if member.roll(2) == 0 {
@@ -149,60 +169,99 @@ impl<L: Line> Flow<L> {
         Ok(())
     }
 
-    /// Puts an item in some way; false if it was refused.
-    fn put(&self, member: &Member<'_>, level: usize, item: L::Item) -> Result<bool, Fault> {
-        let refused = match member.roll(8) {
+    /// Puts an item in some way.
+    fn put(&self, member: &Member<'_>, level: usize, item: L::Item) -> Result<(), PutManyError> {
+        let put = match member.roll(8) {
             0 => self.queue.try_put(level, item),
             1 => self.queue.put_timeout(level, item, Duration::from_micros(member.roll(2000))),
             _ => self.queue.put(level, item).map_err(TryPutError::from),
         };
-        match refused {
-            Ok(()) => Ok(true),
-            Err(TryPutError::Full(_)) => {
-                thread::yield_now();
-                Ok(false)
-            }
-            Err(TryPutError::OutOfMemory { .. }) => {
-                thread::sleep(Duration::from_micros(100));
-                Ok(false)
-            }
-            Err(TryPutError::Closed(_)) if self.closed_in == 1 && member.leaves() => Ok(false),
-            Err(error) => Err(Fault::wrong("put", error)),
-        }
+        put.map_err(|error| PutManyError { put: 0, error: error.without_item() })
+    }
+
+    /// Puts a run in some way; tells how many of it.
+    fn put_run(
+        &self,
+        member: &Member<'_>,
+        level: usize,
+        items: &[L::Item],
+    ) -> Result<usize, PutManyError> {
+        self.queue.put_many(level, items, member.roll(2) == 0)
     }
 
     fn consume(&self, member: &Member<'_>) -> Result<(), Fault> {
         let getting = member.part().own(GETTING);
         let mut counted = self.end(L::consumer)?;
+        let mut got = Vec::new();
         loop {
             if member.roll(16) == 0 {
                 counted = counted.clone();
+                self.peek()?;
             }
             let floors = self.books.floors(member.ledger());
-            getting.store(1, Relaxed);
+            let way = member.roll(10);
+            let most = if way < 2 { 1 + member.roll(RUN) } else { 1 };
+            getting.store(most, Relaxed);
             member.part().set_doing(2);
-            let got = match member.roll(8) {
-                0 => self.queue.try_get(),
-                1 => self.queue.get_timeout(Duration::from_micros(member.roll(2000))),
-                _ => self.queue.get().map_err(TryGetError::from),
-            };
-            match got {
-                Ok((level, item)) => {
-                    let read = item.read();
-                    let from = read.map_or(0, |(stream, _)| stream % L::LEVELS as u64);
-                    if read.is_some() && from != level as u64 {
-                        let text = format!("{read:?} of level {from} came from level {level}");
-                        return Err(Fault::new(Kind::Wrong, text));
-                    }
-                    self.books.mark(member.ledger(), read, &floors)?;
-                    member.part().advance();
-                }
+            let told = self.get(member, way, usize::try_from(most).unwrap_or(1), &mut got);
+            for (level, item) in got.drain(..) {
+                self.books.mark(member.ledger(), Self::read(level, &item)?, &floors)?;
+                member.part().advance();
+            }
+            match told {
+                Ok(()) => {}
                 Err(TryGetError::Empty) => thread::yield_now(),
                 Err(TryGetError::Closed) if member.leaves() => return Ok(()),
                 Err(error) => return Err(Fault::wrong("get", error)),
             }
             getting.store(0, Relaxed);
             member.part().set_doing(0);
+        }
+    }
+
+    /// Gets in some way what is appended to `got`.
+    fn get(
+        &self,
+        member: &Member<'_>,
+        way: u64,
+        most: usize,
+        got: &mut Vec<(usize, L::Item)>,
+    ) -> Result<(), TryGetError> {
+        let one = match way {
+            0 => return self.queue.get_many(got, most).map(drop).map_err(TryGetError::from),
+            1 => {
+                got.extend(self.queue.drain(most)?);
+                return Ok(());
+            }
+            2 => self.queue.try_get(),
+            3 => self.queue.get_timeout(Duration::from_micros(member.roll(2000))),
+            _ => self.queue.get().map_err(TryGetError::from),
+        };
+        got.push(one?);
+        Ok(())
+    }
+
+    /// Looks at what is first.
+    fn peek(&self) -> Result<(), Fault> {
+        match self.queue.peek() {
+            Ok((level, item)) => match Self::read(level, &item)? {
+                Some(_) => Ok(()),
+                None => Err(Fault::new(Kind::Torn, "an item that was looked at is not whole")),
+            },
+            Err(TryGetError::Empty | TryGetError::Closed) => Ok(()),
+            Err(error) => Err(Fault::wrong("peek", error)),
+        }
+    }
+
+    /// Stream and number of an item that came from a level, the right one.
+    fn read(level: usize, item: &L::Item) -> Result<Option<(u64, u64)>, Fault> {
+        let read = item.read();
+        match read.map(|(stream, _)| stream % L::LEVELS as u64) {
+            Some(from) if from != level as u64 => {
+                let text = format!("{read:?} of level {from} came from level {level}");
+                Err(Fault::new(Kind::Wrong, text))
+            }
+            _ => Ok(read),
         }
     }
 }
