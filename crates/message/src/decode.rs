@@ -78,5 +78,6 @@ fn with_size(bytes: &[u8], size: usize) -> Result<&[u8], DecodeError> {
         return Err(DecodeError::Malformed { at: size, fault });
     }
     let short = Fault::Short { expected: size, found };
-    bytes.get(..size).ok_or(DecodeError::Malformed { at: 0, fault: short })
+    // Not a value made beforehand: it would be dropped at every item, by a call.
+    bytes.get(..size).ok_or_else(|| DecodeError::Malformed { at: 0, fault: short })
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Result;
 use crate::lease::Clerk;
+use crate::me::Me;
 use crate::options::QueueOptions;
 use crate::plan::Plan;
 use crate::raw::{Form, Header, Levels, Ring, Row, SLOTS_OFFSET, Side};
@@ -54,7 +55,7 @@ const LAYOUT_VERSION: u32 = 1;
 ///
 /// # Invariants
 ///
-/// `ring` views the body of `object`, whose geometry was checked.
+/// `ring` views the body of `object`, whose geometry was checked; `me` is of its segment.
 pub struct Queue<T> {
     pub(crate) object: Object,
     pub(crate) ring: Ring,
@@ -67,6 +68,7 @@ pub struct Queue<T> {
     pub(crate) producers: Spin,
     pub(crate) consumers: Spin,
     pub(crate) clerk: Clerk,
+    me: Me,
     item: PhantomData<fn(T) -> T>,
 }
 
@@ -194,6 +196,8 @@ impl<T: Message> Queue<T> {
         let ring = unsafe { ring.with_leases(entries, found.leases) };
         let (producers, consumers, clerk) = (Spin::new(), Spin::new(), Clerk::new());
         let (max_bytes, over) = (found.max_bytes, found.over);
+        // SAFETY: the object keeps the segment mapped, and lives as long as this handle.
+        let me = unsafe { Me::of(object.segment()) };
         // INVARIANT: the ring is the object's, as checked.
         Ok(Self {
             object,
@@ -205,6 +209,7 @@ impl<T: Message> Queue<T> {
             producers,
             consumers,
             clerk,
+            me,
             item: PhantomData,
         })
     }
@@ -292,7 +297,13 @@ impl<T> Queue<T> {
 
     #[inline]
     pub(crate) fn me(&self) -> MemberId {
-        self.object.segment().me()
+        self.me.id().unwrap_or_else(|| self.segment().me())
+    }
+
+    /// Tells whether this process is `me` still, and not a child that it forked.
+    #[inline]
+    pub(crate) fn is_still(&self, me: MemberId) -> bool {
+        self.me.id() == Some(me)
     }
 
     /// Those who are counted at that side.
@@ -324,6 +335,7 @@ impl<T> Clone for Queue<T> {
             producers: Spin::new(),
             consumers: Spin::new(),
             clerk: Clerk::new(),
+            me: self.me,
             item: PhantomData,
         }
     }

@@ -389,6 +389,8 @@ pub struct Ring {
     ends: u32,
     entries: NonNull<AtomicU64>,
     leases: u32,
+    /// Words of an entry, see [`entry_stride`].
+    entry_words: usize,
 }
 
 // SAFETY: a view reaches atomics, and payloads under a claim that excludes all others.
@@ -412,8 +414,18 @@ impl Ring {
         stride: u32,
     ) -> Self {
         // INVARIANT: by the safety contract.
-        let entries = NonNull::dangling();
-        Self { header, base: header, slots, capacity, stride, ends: 0, entries, leases: 0 }
+        let (entries, leases, entry_words) = (NonNull::dangling(), 0, 0);
+        Self {
+            header,
+            base: header,
+            slots,
+            capacity,
+            stride,
+            ends: 0,
+            entries,
+            leases,
+            entry_words,
+        }
     }
 
     /// The words before the slots.

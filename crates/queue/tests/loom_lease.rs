@@ -35,14 +35,22 @@ use leases::{Cell, Shared, id, model, spawn};
 enum Step {
     Claimed,
     Committed,
+    Passed,
     Live,
     Kept,
     Returned,
     Acked,
 }
 
-const STEPS: [Step; 6] =
-    [Step::Claimed, Step::Committed, Step::Live, Step::Kept, Step::Returned, Step::Acked];
+const STEPS: [Step; 7] = [
+    Step::Claimed,
+    Step::Committed,
+    Step::Passed,
+    Step::Live,
+    Step::Kept,
+    Step::Returned,
+    Step::Acked,
+];
 
 /// Leases as `1` and dies after a step.
 fn lease_until(shared: &Shared, step: Step) {
@@ -55,7 +63,10 @@ fn lease_until(shared: &Shared, step: Step) {
     }
     let mut payload = [0; 2];
     let Ok(taken) = ring.commit_lease(blank, &mut payload) else { return };
-    if step == Step::Committed || step == Step::Live {
+    if matches!(step, Step::Committed | Step::Passed | Step::Live) {
+        if step != Step::Committed {
+            taken.pass();
+        }
         if step == Step::Live {
             taken.enliven();
         }
@@ -75,7 +86,7 @@ fn lease_until(shared: &Shared, step: Step) {
 }
 
 fn a_lessee_dies(capacity: u32, put_beside: bool) {
-    let steps = if put_beside { &STEPS[1..3] } else { &STEPS[..] };
+    let steps = if put_beside { &STEPS[1..4] } else { &STEPS[..] };
     for &step in steps {
         model(if put_beside { 1 } else { 2 }, move || {
             let shared = Shared::new(capacity, 2);
@@ -139,6 +150,11 @@ fn two_repairers(step: Step) {
 #[test]
 fn two_repairers_of_a_claim_lose_and_double_nothing() {
     two_repairers(Step::Committed);
+}
+
+#[test]
+fn two_repairers_of_a_claim_that_head_has_passed_lose_and_double_nothing() {
+    two_repairers(Step::Passed);
 }
 
 #[test]
@@ -253,6 +269,34 @@ fn of_a_lease_and_a_get_one_has_the_item() {
         }
         let done = shared.done();
         assert!(done == [10] || done == [10, 20], "{done:?}");
+        shared.assert_as_new();
+    });
+}
+
+/// The quick way of two threads of one process, which have the same entry in mind.
+#[test]
+fn of_two_leases_at_once_into_one_entry_each_has_its_own_item_or_none() {
+    model(3, || {
+        let shared = Shared::new(1, 1);
+        shared.put(id(9), 10).unwrap();
+        // Nobody leases at once in a queue in which nothing was ever leased.
+        assert_eq!(shared.lease_and_ack(id(1)), Some(10));
+        shared.put(id(9), 10).unwrap();
+        let at_once = |s: &Shared| {
+            if let Some(value) = s.lease_at_once(id(1)) {
+                s.note_done(value);
+                if value == 10 {
+                    s.put(id(1), 20).unwrap();
+                }
+            }
+        };
+        let other = spawn(&shared, at_once);
+        at_once(&shared);
+        other.join().unwrap();
+        for value in shared.harvest(id(4)) {
+            shared.note_done(value);
+        }
+        assert_eq!(shared.done(), [10, 20]);
         shared.assert_as_new();
     });
 }

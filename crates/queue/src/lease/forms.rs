@@ -9,7 +9,6 @@ use crossproc_message::{DecodeError, Message, decode};
 use crossproc_segment::MemberId;
 
 use crate::atomic::AtomicU64;
-use crate::atomic::Ordering::Acquire;
 use crate::bytes::{copy_in, copy_out};
 use crate::error::TryGetError;
 use crate::queue::Queue;
@@ -186,12 +185,5 @@ impl<T> Queue<T> {
         still: &dyn Fn() -> bool,
     ) -> bool {
         self.plan.form != Form::Messages || self.move_block(slot, entry, still)
-    }
-
-    /// Tells whether this process is `me` still, and not a child that it forked.
-    #[inline]
-    pub(crate) fn is_still(&self, me: MemberId) -> bool {
-        // ORDERING: acquire side of *joined* in `Segment::me`.
-        MemberId::new(self.segment().me_word().load(Acquire)) == Some(me)
     }
 }

@@ -139,12 +139,14 @@ impl<T: Message> Lease<'_, T> {
 
     #[inline(always)]
     fn end(self, end: impl FnOnce(&Queue<T>, Kept) -> bool) -> Result<T, AckError> {
-        if !self.is_ours() {
-            return Err(AckError::Forked);
-        }
+        let ours = self.is_ours();
+        // In parts, which need no place in memory: there is nothing to drop but the item.
         let this = ManuallyDrop::new(self);
         // SAFETY: read once, as `this` is never dropped.
         let item = unsafe { ptr::read(&raw const this.item) };
+        if !ours {
+            return Err(AckError::Forked);
+        }
         if end(this.queue, this.kept) { Ok(item) } else { Err(AckError::Corrupt) }
     }
 }

@@ -48,12 +48,18 @@
 //! 3. CAS FULL(lap), or READING(lap, me), -> TAKEN(lap, e) in the slot: **commit**. Payload and ticket
 //!    are whole if it succeeds.
 //! 4. A message's block is moved from the slot's place to the entry's, see `messages.rs`.
-//! 5. Entry CLAIM(me) -> LIVE(me, 1).
-//! 6. Slot TAKEN -> FREE(lap+1). Not before 5: nobody would know of the item. Wake a producer.
-//! 7. CAS `head` on. Who finds TAKEN at `head` does not wait for it and moves `head` on.
+//! 5. CAS `head` on. Who finds TAKEN at `head` does not wait for it and moves `head` on. Before the
+//!    stores that follow, for all of which it would wait.
+//! 6. Entry CLAIM(me) -> LIVE(me, 1). A store.
+//! 7. Slot TAKEN -> FREE(lap+1). A store. Not before 6: nobody would know of the item. Wake a producer.
 //!
-//! Ack: LIVE(me, n) -> FREE, **commit**. A store, as only its living owner writes the word; then
-//! those are woken who wait for an entry or join.
+//! Ack: LIVE(me, n) -> FREE, **commit**. A store; then those are woken who wait for an entry or join.
+//!
+//! Stores, and not CAS from the exact word: CLAIM, LIVE and TAKEN have an owner, the last by its entry,
+//! and nobody else writes to them before the kernel says that it is dead, as with `put_at` in `put.rs`.
+//! The claim of an entry is a CAS even where a process has the entry that it had before: other threads
+//! of it may want the same one.
+//!
 //! Give back: LIVE(me, n) -> BACK(n), **commit**; `returns + 1`; wake a consumer.
 //! Take back, by get and lease before they look at the ring, if `returns` is unequal to `looked`: of
 //! all BACK entries the one with the lowest ticket, CAS -> LIVE(me, n+1), **commit**. If there is none,
@@ -83,7 +89,7 @@
 //!
 //! # Orderings
 //!
-//! - **entry**: 3 (Release) -> the load of the slot in repair (Acquire); ticket and payload. 5, give
+//! - **entry**: 3 (Release) -> the load of the slot in repair (Acquire); ticket and payload. 6, give
 //!   back, repair (Release) -> take back (Acquire); payload.
 //! - **empty**: ack (Release) -> claim of an entry (Acquire): reads of the payload are over.
 //! - **back**: `returns + 1` (Release) -> its load (Acquire): who sees it sees BACK.
@@ -96,8 +102,8 @@
 //! | killed                     | left behind             | outcome                                    |
 //! |----------------------------|-------------------------|--------------------------------------------|
 //! | lease before 3             | CLAIM(dead), old ticket | the item is in the ring; FREE              |
-//! | lease after 3, before 5    | TAKEN, CLAIM(dead)      | LIVE, slot FREE, BACK(1): delivered again  |
-//! | lease after 5, before 6    | TAKEN, LIVE(dead, 1)    | slot FREE, BACK(1): delivered again        |
+//! | lease after 3, before 6    | TAKEN, CLAIM(dead); `head` at it or past it | LIVE, slot FREE, BACK(1): delivered again |
+//! | lease after 6, before 7    | TAKEN, LIVE(dead, 1)    | slot FREE, BACK(1): delivered again        |
 //! | holder; ack before commit  | LIVE(dead, n)           | BACK(n): delivered again                   |
 //! | ack after commit           | FREE, perhaps no wake   | the item is gone; the next look            |
 //! | give back after commit     | BACK(n), perhaps not counted | the next look counts it               |
@@ -111,7 +117,7 @@
 //!
 //! # Limits
 //!
-//! A lessee that is stopped between 3 and 6 keeps one place of the ring.
+//! A lessee that is stopped between 3 and 7 keeps one place of the ring.
 
 mod back;
 mod claim;
@@ -189,6 +195,7 @@ impl Ring {
     pub unsafe fn with_leases(mut self, entries: NonNull<AtomicU64>, leases: u32) -> Self {
         // INVARIANT: by the safety contract.
         (self.entries, self.leases) = (entries, leases);
+        self.entry_words = entry_stride(self.stride);
         self
     }
 
@@ -225,7 +232,7 @@ impl Ring {
         if index >= self.leases {
             return None;
         }
-        let offset = index as usize * entry_stride(self.stride);
+        let offset = index as usize * self.entry_words;
         // SAFETY: the index is below the number of entries, so the words are the entry's.
         let word = unsafe { self.entries.add(offset) };
         // SAFETY: an entry has a word after its first, and payload after that.
@@ -258,7 +265,7 @@ impl Ring {
         for _ in 0..self.leases {
             index = if index < self.leases { index } else { 0 };
             let entry = self.entry(index)?;
-            if self.claim_this(entry, me) {
+            if entry.word.load(Relaxed) == EntryWord::FREE.bits() && entry.claim(me) {
                 return Some(Blank { ring: self, entry, me });
             }
             index += 1;
@@ -311,20 +318,18 @@ impl Ring {
         if !at.is_leased() || self.has_back() || slot.load(Acquire) != full {
             return None;
         }
-        let entry = self.entry(first)?;
-        if !self.claim_this(entry, me) {
-            return None;
-        }
         self.read_at(slot, out);
-        entry.write(out);
-        // Not by way of a [`Blank`] and a [`Taken`]: nothing here can panic.
-        if !entry.take(at, slot, full) {
-            self.unclaim(entry);
+        let entry = self.entry(first)?;
+        if !entry.claim(me) {
             return None;
         }
-        let word = entry.enliven(me);
-        self.release_place(at, slot);
-        Some(Kept { entry: first, word })
+        entry.write(out);
+        // Not by way of a `Blank` and a `Taken`: nothing here can panic.
+        if !entry.take(at, slot, full) {
+            self.unclaim(first);
+            return None;
+        }
+        Some(Kept { entry: first, word: self.finish(at, slot, entry, me) })
     }
 
     /// Takes the item at the read end of a queue that has leases, if nothing stands in the way.
@@ -344,15 +349,6 @@ impl Ring {
             && !self.has_back()
             && seen == Word::full(at.lap()).bits()
             && self.take_at(at, slot, out)
-    }
-
-    /// Claims this very entry, if it is free.
-    #[inline]
-    fn claim_this(&self, entry: Entry<'_>, me: MemberId) -> bool {
-        let (free, claim) = (EntryWord::FREE.bits(), EntryWord::claim(me).bits());
-        // ORDERING: acquire side of *empty*; release for who meets the claim.
-        entry.word.load(Relaxed) == free
-            && entry.word.compare_exchange(free, claim, AcqRel, Relaxed).is_ok()
     }
 
     /// The steps of [`Ring::lease_words`] up to its commit.

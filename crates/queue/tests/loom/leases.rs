@@ -109,6 +109,16 @@ impl Shared {
         Ok(kept)
     }
 
+    /// The first item, by the quick way, read and acknowledged.
+    pub(crate) fn lease_at_once(&self, me: MemberId) -> Option<u64> {
+        let mut payload = [0; 2];
+        let kept = self.ring().lease_words_at_once(me, 0, &mut payload)?;
+        assert_eq!(payload[1], payload[0] * 7, "torn");
+        assert_eq!(self.read(kept), payload[0]);
+        assert!(self.ring().ack(kept));
+        Some(payload[0])
+    }
+
     pub(crate) fn read(&self, kept: Kept) -> u64 {
         let mut payload = [0; 2];
         self.ring().read_kept(kept, &mut payload);

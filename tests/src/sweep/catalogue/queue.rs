@@ -66,6 +66,19 @@ impl Item for u64 {
     }
 }
 
+/// Eight words in the slot.
+impl Item for [u64; 8] {
+    const HELD: bool = false;
+
+    fn new(number: u64) -> Self {
+        std::array::from_fn(|at| number << 8 | at as u64)
+    }
+
+    fn number(&self) -> Option<u64> {
+        (*self == Self::new(self[0] >> 8)).then_some(self[0] >> 8)
+    }
+}
+
 /// Bytes in the slot, which a reader holds.
 impl Item for [u64; 16] {
     fn new(number: u64) -> Self {

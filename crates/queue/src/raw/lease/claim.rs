@@ -6,7 +6,7 @@ use crossproc_segment::MemberId;
 
 use super::{Entry, Kept};
 use crate::atomic::AtomicU64;
-use crate::atomic::Ordering::{Relaxed, Release, SeqCst};
+use crate::atomic::Ordering::{AcqRel, Relaxed, Release, SeqCst};
 use crate::raw::{EntryWord, Hold, NoItem, Position, Ring, Word};
 
 /// An entry that was claimed for an item. Dropped, it is free again.
@@ -61,6 +61,14 @@ impl<'r> Blank<'r> {
 }
 
 impl Entry<'_> {
+    /// Claims it for an item, if it is free.
+    #[inline(always)]
+    pub(super) fn claim(&self, me: MemberId) -> bool {
+        let (free, claim) = (EntryWord::FREE.bits(), EntryWord::claim(me).bits());
+        // ORDERING: acquire side of *empty*; release for who meets the claim.
+        self.word.compare_exchange(free, claim, AcqRel, Relaxed).is_ok()
+    }
+
     /// As [`Blank::write`].
     #[inline(always)]
     pub(super) fn write(&self, words: &[u64]) {
@@ -98,26 +106,36 @@ impl Entry<'_> {
 impl Ring {
     /// Frees an entry that was claimed, and for which there was no item.
     #[cold]
-    pub(super) fn unclaim(&self, entry: Entry<'_>) {
-        // ORDERING: release side of *empty*.
-        entry.word.store(EntryWord::FREE.bits(), Release);
-        self.entry_freed();
+    pub(super) fn unclaim(&self, index: u32) {
+        if let Some(entry) = self.entry(index) {
+            // ORDERING: release side of *empty*.
+            entry.word.store(EntryWord::FREE.bits(), Release);
+            self.entry_freed();
+        }
     }
 
-    /// Gives the slot of a lease back to the ring, and wakes a producer.
+    /// What comes after the commit of a lease: makes it known, gives the slot back, wakes a producer.
     #[inline(always)]
-    pub(super) fn release_place(&self, at: Position, slot: &AtomicU64) {
+    pub(super) fn finish(
+        &self,
+        at: Position,
+        slot: &AtomicU64,
+        entry: Entry<'_>,
+        me: MemberId,
+    ) -> EntryWord {
+        self.pass_head(at);
+        let word = entry.enliven(me);
         // ORDERING: release side of *reuse*.
         slot.store(Word::free(at.lap().next()).bits(), Release);
-        self.pass_head(at);
         self.header().space().notify_one();
+        word
     }
 }
 
 impl Drop for Blank<'_> {
     #[cold]
     fn drop(&mut self) {
-        self.ring.unclaim(self.entry);
+        self.ring.unclaim(self.entry.index);
     }
 }
 
@@ -162,14 +180,18 @@ impl Taken<'_> {
     /// Gives the slot back to the ring, and wakes a producer.
     #[inline]
     pub fn keep(self) -> Kept {
-        let word = self.enliven();
-        self.ring.release_place(self.at, self.slot);
+        let word = self.ring.finish(self.at, self.slot, self.entry, self.me);
         Kept { entry: self.entry.index, word }
     }
 
-    /// The first step of [`Taken::keep`].
+    /// The first step of [`Taken::keep`], for a lessee that dies after it.
     #[doc(hidden)]
-    #[inline]
+    pub fn pass(&self) {
+        self.ring.pass_head(self.at);
+    }
+
+    /// The second one.
+    #[doc(hidden)]
     pub fn enliven(&self) -> EntryWord {
         self.entry.enliven(self.me)
     }

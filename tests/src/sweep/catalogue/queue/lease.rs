@@ -20,6 +20,8 @@ type Bytes = [u64; 16];
 const SHORTLY: Duration = Duration::from_millis(2);
 /// The number of the item that the waiter puts.
 const WAITER: u64 = 60;
+/// The number of the item that a victim has leased and acknowledged before it begins.
+const BEFORE: u64 = 50;
 /// A wait that came to its end.
 const DONE: u64 = 70;
 
@@ -30,7 +32,11 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease 128 B", "two items", || leased::<Bytes>(3, 4, &[1, 2], lease)),
     Entry::new("queue lease String", "in the slot", || leased::<Short>(3, 4, &[1, 2], lease)),
     Entry::new("queue lease String", "in a block", || leased::<Long>(3, 4, &[1, 2], lease)),
+    Entry::new("queue lease u64", "at once", || leased_again::<u64>(lease)),
+    Entry::new("queue lease 64 B", "at once", || leased_again::<[u64; 8]>(lease)),
     Entry::new("queue lease + ack u64", "two items", || acked::<u64>(3, 0, &[1, 2])),
+    Entry::new("queue lease + ack u64", "at once", acked_again::<u64>),
+    Entry::new("queue lease + ack 64 B", "at once", acked_again::<[u64; 8]>),
     Entry::new("queue lease + ack u64", "wrap, capacity 1", || acked::<u64>(1, 3, &[1])),
     Entry::new("queue lease + ack 128 B", "two items", || acked::<Bytes>(3, 4, &[1, 2])),
     Entry::new("queue lease + ack String", "in the slot", || acked::<Short>(3, 4, &[1, 2])),
@@ -40,6 +46,7 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease + ack u64", "earlier death in lease", || {
         double::<u64>(lease, Then::Ack)
     }),
+    Entry::new("queue lease + ack u64", "earlier death in lease at once", double_again::<u64>),
     Entry::new("queue lease + ack 128 B", "earlier death in lease", || {
         double::<Bytes>(lease, Then::Ack)
     }),
@@ -89,6 +96,25 @@ impl<T: Item> Stage<T> {
         telling(move || {
             let stage = stage.clone();
             let _ = stage.segment.me();
+            move || act(&stage.queue)
+        })
+    }
+
+    /// A queue in whose front lies an item for [`Stage::leaser_again`], the last one before the wrap.
+    fn for_again(items: &[u64]) -> Result<(Self, super::Memory), String> {
+        let all: Vec<u64> = [BEFORE].iter().chain(items).copied().collect();
+        let (mut stage, memory) = Self::new(4, 2, &all)?;
+        stage.items = items.into();
+        Ok((stage, memory))
+    }
+
+    /// One who has leased before and so knows of a free entry: the quick way is open to it.
+    fn leaser_again(&self, act: fn(&Queue<T>) -> u64) -> Part {
+        let stage = self.clone();
+        telling(move || {
+            let stage = stage.clone();
+            // Where it fails the item is found among those that are left.
+            keep(stage.queue.try_lease().map(Lease::ack));
             move || act(&stage.queue)
         })
     }
@@ -192,6 +218,21 @@ fn leased<T: Item>(
 ) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(capacity, laps, items)?;
     let victim = stage.leaser(act);
+    leased_by(stage, memory, victim)
+}
+
+/// The same, at once.
+fn leased_again<T: Item>(act: fn(&Queue<T>) -> u64) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::for_again(&[1, 2])?;
+    let victim = stage.leaser_again(act);
+    leased_by(stage, memory, victim)
+}
+
+fn leased_by<T: Item>(
+    stage: Stage<T>,
+    memory: super::Memory,
+    victim: Part,
+) -> Result<Scenario, String> {
     let checked = stage.clone();
     let check = move |_: &_| of_first(&checked.harvest()?, &checked.items);
     let scenario = Scenario::in_memory(memory, &["there", "leased"], victim, check);
@@ -202,12 +243,27 @@ fn leased<T: Item>(
 fn acked<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(capacity, laps, items)?;
     let victim = stage.leaser(lease_ack);
+    acked_by(stage, memory, victim)
+}
+
+/// The same, at once.
+fn acked_again<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::for_again(&[1, 2])?;
+    let victim = stage.leaser_again(lease_ack);
+    acked_by(stage, memory, victim)
+}
+
+fn acked_by<T: Item>(
+    stage: Stage<T>,
+    memory: super::Memory,
+    victim: Part,
+) -> Result<Scenario, String> {
     let checked = stage.clone();
     let check = move |_: &_| of_first(&checked.harvest()?, &checked.items);
     let scenario = Scenario::in_memory(memory, &["there", "leased", "acked"], victim, check);
     let scenario = beside_put(scenario, &stage);
     // With one item only, the victim could wait for ever for another.
-    Ok(if items.len() < 2 { scenario } else { beside_get(scenario, &stage) })
+    Ok(if stage.items.len() < 2 { scenario } else { beside_get(scenario, &stage) })
 }
 
 /// Beside a victim at the first item: another one puts, which must find room once the lease's place
@@ -271,6 +327,22 @@ fn double<T: Item>(earlier: fn(&Queue<T>) -> u64, then: Then) -> Result<Scenario
         Then::Ack => stage.leaser(lease_ack),
         Then::Get => stage.getter(),
     };
+    double_by(stage, memory, earlier, victim)
+}
+
+/// The same, and the earlier one leases at once.
+fn double_again<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::for_again(&[1, 2, 3])?;
+    let (earlier, victim) = (stage.leaser_again(lease_ack), stage.leaser(lease_ack));
+    double_by(stage, memory, earlier, victim)
+}
+
+fn double_by<T: Item>(
+    stage: Stage<T>,
+    memory: super::Memory,
+    earlier: Part,
+    victim: Part,
+) -> Result<Scenario, String> {
     let checked = stage;
     let check = move |_: &_| -> Finding {
         let found = checked.harvest()?;
