@@ -79,5 +79,8 @@ fn with_size(bytes: &[u8], size: usize) -> Result<&[u8], DecodeError> {
     }
     let short = Fault::Short { expected: size, found };
     // Not a value made beforehand: it would be dropped at every item, by a call.
-    bytes.get(..size).ok_or_else(|| DecodeError::Malformed { at: 0, fault: short })
+    match bytes.get(..size) {
+        Some(bytes) => Ok(bytes),
+        None => Err(DecodeError::Malformed { at: 0, fault: short }),
+    }
 }
