@@ -4,7 +4,7 @@ use crossproc_queue::{GetError, PutError, TryPutError};
 
 use super::waited::must;
 use super::{Item, LAST, Stage, beside};
-use crate::sweep::scenario::{Finding, Part, Scenario, Witness, part};
+use crate::sweep::scenario::{Finding, Part, Scenario, Witness, part, telling};
 
 /// What the waiter's call gives when it is told that the queue is closed.
 const CLOSED: u64 = 800;
@@ -115,4 +115,44 @@ fn judge(witness: &Witness) -> Finding {
         (Some(CLOSED), true) => Err("the waiter slept on at a closed queue".to_owned()),
         (got, _) => Err(format!("the waiter's call gave {got:?}")),
     }
+}
+
+/// One closes and takes all; beside it another does the same, or takes one.
+pub(super) fn close_now() -> Result<Scenario, String> {
+    let items = &[1, 2, 3];
+    let (stage, memory) = Stage::<u64>::new(3, 1, items)?;
+    let acting = stage.clone();
+    let victim = telling(move || {
+        let stage = acting.clone();
+        let _ = stage.segment.me();
+        move || taken(stage.queue.close_now())
+    });
+    let checked = stage.clone();
+    let check = move |_: &Witness| -> Finding {
+        if !checked.queue.is_closed() {
+            return checked.check_closed(items).map(|_| "open");
+        }
+        let left = checked.queue.len();
+        let named = ["all taken", "two taken", "one taken", "closed"];
+        checked.check_closed(items.get(3 - left.min(3)..).unwrap_or_default())?;
+        Ok(named[left.min(3)])
+    };
+    let (closing, closed) = (stage.clone(), stage.clone());
+    let each_once = move |witness: &Witness| -> Finding {
+        let all = witness.meanwhile.unwrap_or(0) + witness.victim.unwrap_or(0);
+        if all != 0b1110 || !closed.check_closed(&[])? {
+            return Err(format!("{:?} and {:?} were taken", witness.meanwhile, witness.victim));
+        }
+        Ok("each once")
+    };
+    let outcomes = &["open", "closed", "one taken", "two taken", "all taken"];
+    let scenario = Scenario::in_memory(memory, outcomes, victim, check);
+    let act = move |_| Ok(taken(closing.queue.close_now()));
+    Ok(scenario.meanwhile("close_now", &["each once"], act, each_once))
+}
+
+/// One bit for each item, added: whoever takes one twice adds it twice.
+pub(super) fn taken(items: impl IntoIterator<Item = Result<u64, GetError>>) -> u64 {
+    let bit = |item: Result<u64, GetError>| item.ok()?.number().map(|number| 1 << number);
+    items.into_iter().map(|item| bit(item).unwrap_or(u64::MAX >> 1)).sum()
 }

@@ -8,6 +8,7 @@ use crate::sweep::catalogue::Entry;
 use crate::sweep::scenario::Scenario;
 
 type Bytes = [u64; 16];
+type Numbers = Queue<u64>;
 
 pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue put u64", "empty", || killed::put::<u64>(3, 0, &[])),
@@ -146,32 +147,54 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue peek String", "in a block", || {
         places::nothing::<Long>(&[1, 2], places::peek)
     }),
-    Entry::new("queue producer", "the first", || ends::first(Queue::producer)),
-    Entry::new("queue consumer", "the first", || ends::first(Queue::consumer)),
-    Entry::new("queue producer", "the second", ends::second),
-    Entry::new("queue producer", "the last one died in its drop", ends::first_after_death),
-    Entry::new("queue producer + put", "another comes and goes", ends::join_beside_leave),
-    Entry::new("queue Producer::clone", "the last", ends::cloned),
-    Entry::new("queue Producer drop", "the last, empty", || ends::last(&[])),
-    Entry::new("queue Producer drop", "the last, full", || ends::last(&[1, 2])),
-    Entry::new("queue Producer drop", "not the last", ends::not_last),
-    Entry::new("queue Producer drop", "the last, waiter asleep in get", ends::last_waited_for),
+    Entry::new("queue producer", "the first", || ends::first(Numbers::producer)),
+    Entry::new("queue consumer", "the first", || ends::first(Numbers::consumer)),
+    Entry::new("queue producer", "the second", ends::second::<Numbers>),
+    Entry::new(
+        "queue producer",
+        "the last one died in its drop",
+        ends::first_after_death::<Numbers>,
+    ),
+    Entry::new(
+        "queue producer + put",
+        "another comes and goes",
+        ends::join_beside_leave::<Numbers>,
+    ),
+    Entry::new("queue Producer::clone", "the last", ends::cloned::<Numbers>),
+    Entry::new("queue Producer drop", "the last, empty", || ends::last::<Numbers>(&[])),
+    Entry::new("queue Producer drop", "the last, full", || ends::last::<Numbers>(&[1, 2])),
+    Entry::new("queue Producer drop", "not the last", ends::not_last::<Numbers>),
+    Entry::new(
+        "queue Producer drop",
+        "the last, waiter asleep in get",
+        ends::last_waited_for::<Numbers>,
+    ),
     Entry::new("queue Producer drop", "the last, waiter asleep in get for long", || {
-        ends::last_waited_for().map(Scenario::grown_old)
+        ends::last_waited_for::<Numbers>().map(Scenario::grown_old)
     }),
-    Entry::new("queue Producer drop", "not the last, waiter asleep", ends::not_last_waited_for),
+    Entry::new(
+        "queue Producer drop",
+        "not the last, waiter asleep",
+        ends::not_last_waited_for::<Numbers>,
+    ),
     Entry::new("queue Producer drop", "the last, earlier death in producer", || {
-        ends::last_after_death(Queue::producer, false)
+        ends::last_after_death::<Numbers>(false)
     }),
     Entry::new("queue Producer drop", "the last, earlier death in drop", || {
-        ends::last_after_death(Queue::producer, true)
+        ends::last_after_death::<Numbers>(true)
     }),
-    Entry::new("queue Consumer drop", "waiter asleep in put", ends::last_consumer_waited_for),
-    Entry::new("queue Consumer sent", "the last", ends::sent),
-    Entry::new("queue Producer received", "on its way", ends::received),
-    Entry::new("queue get u64", "the last producer dead", || ends::finds_the_last_dead(false)),
-    Entry::new("queue put u64", "the last consumer dead", || ends::finds_the_last_dead(true)),
-    Entry::new("queue close_now", "three items", ends::close_now),
+    Entry::new("queue Consumer drop", "waiter asleep in put", || {
+        ends::last_consumer_waited_for::<Numbers>(50)
+    }),
+    Entry::new("queue Consumer sent", "the last", ends::sent::<Numbers>),
+    Entry::new("queue Producer received", "on its way", ends::received::<Numbers>),
+    Entry::new("queue get u64", "the last producer dead", || {
+        ends::finds_the_last_dead::<Numbers>(false)
+    }),
+    Entry::new("queue put u64", "the last consumer dead", || {
+        ends::finds_the_last_dead::<Numbers>(true)
+    }),
+    Entry::new("queue close_now", "three items", closed::close_now),
     Entry::new("queue put_over u64", "room", over::room::<u64>),
     Entry::new("queue put_over u64", "full", over::full::<u64>),
     Entry::new("queue put_over 128 B", "full", over::full::<Bytes>),

@@ -8,10 +8,10 @@ use super::{EARLIER, Item, Stage, VICTIM};
 use crate::sweep::scenario::{Finding, Part, Scenario, Witness, telling};
 
 /// The run that a victim puts, and the one that an earlier victim puts.
-const RUN: [u64; 3] = [VICTIM, VICTIM + 2, VICTIM + 4];
-const EARLIER_RUN: [u64; 3] = [EARLIER, EARLIER + 2, EARLIER + 4];
+pub(super) const RUN: [u64; 3] = [VICTIM, VICTIM + 2, VICTIM + 4];
+pub(super) const EARLIER_RUN: [u64; 3] = [EARLIER, EARLIER + 2, EARLIER + 4];
 /// So many of either are done.
-const DONE: [&str; 4] = ["none", "one", "two", "all"];
+pub(super) const DONE: [&str; 4] = ["none", "one", "two", "all"];
 /// The number of the item that a helper puts.
 const HELP: u64 = 50;
 
@@ -35,8 +35,7 @@ impl<T: Item> Stage<T> {
             let mut got = Vec::with_capacity(64);
             move || {
                 let _ = stage.queue.get_many(&mut got, most);
-                let numbers = got.iter().map(|item| item.number().unwrap_or(999));
-                numbers.fold(0, |all, number| all * 1000 + number)
+                in_base_1000(got.iter().map(|item| item.number().unwrap_or(999)))
             }
         })
     }
@@ -49,6 +48,17 @@ impl<T: Item> Stage<T> {
             _ => Err(format!("the items are {found:?}")),
         }
     }
+}
+
+/// Some numbers as one.
+pub(super) fn in_base_1000(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, |all, number| all * 1000 + number)
+}
+
+/// What [`in_base_1000`] made one of, three at most.
+pub(super) fn of_base_1000(told: u64) -> Vec<u64> {
+    let numbers = (0..3).map(|at| told / 1000_u64.pow(2 - at) % 1000);
+    numbers.filter(|&number| number != 0).collect()
 }
 
 /// As many as there is room for.
@@ -125,9 +135,7 @@ pub(super) fn get<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<
 fn beside_get<T: Item>(scenario: Scenario, stage: &Stage<T>) -> Scenario {
     let (other, checked) = (stage.clone(), stage.clone());
     let check = move |witness: &Witness| -> Finding {
-        let (told, others) = (witness.victim.unwrap_or(0), witness.meanwhile);
-        let mut of_victim: Vec<u64> = (0..3).map(|at| told / 1000_u64.pow(2 - at) % 1000).collect();
-        of_victim.retain(|&number| number != 0);
+        let (of_victim, others) = (of_base_1000(witness.victim.unwrap_or(0)), witness.meanwhile);
         let mut all = of_victim.clone();
         all.extend(others.filter(|&number| number != REFUSED));
         all.sort_unstable();
