@@ -146,14 +146,15 @@ impl Child {
         stat.is_ok_and(|stat| stat.contains(") S "))
     }
 
-    /// Whether it sleeps in a futex call, as far as /proc tells; `on_several`: in one that waits on
+    /// Whether it sleeps in a futex call or a poll, as far as /proc tells; `on_several`: in one that waits on
     /// several words, which a sleeper does once it has a record to be kicked by.
     pub(super) fn is_asleep(&self, on_several: bool) -> bool {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.pid));
         let (Ok(stat), Ok(wchan)) = (read("stat"), read("wchan")) else { return false };
         let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
         // A kernel without symbols answers 0: then the state has to do.
-        let asleep = state == Some('S') && (wchan.contains("futex") || wchan.trim() == "0");
+        let waits = ["futex", "poll"].iter().any(|call| wchan.contains(call));
+        let asleep = state == Some('S') && (waits || wchan.trim() == "0");
         let call = || read("syscall").unwrap_or_default();
         asleep && (!on_several || call().starts_with(&format!("{} ", libc::SYS_futex_waitv)))
     }

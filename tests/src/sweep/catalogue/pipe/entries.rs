@@ -35,6 +35,8 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("listener bind", "name not there", || meet::bind(false)).slow(),
     Entry::new("listener bind", "of a dead listener", || meet::bind(true)).slow(),
     Entry::new("listener drop", "alone", meet::give_up),
+    Entry::new("listener accept", "a connector asleep in connect", meet::accept),
+    Entry::new("pipe connect", "a listener asleep in accept", meet::connect),
     Entry::new("pipe close_send", "two messages", || alone::close_send(&[1, 2])),
     Entry::new("pipe close_send", "empty", || alone::close_send(&[])),
     Entry::new("pipe close_send", "waiter asleep in recv", waited::close_send_in_recv),

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use crossproc_pipe::{BindError, ConnectError, Connector, Listener};
+use crossproc_pipe::{BindError, ConnectError, Connector, Listener, RecvError};
 
-use super::{must, text};
+use super::{CLOSED, OTHER, must, text};
 use crate::sweep::in_child;
-use crate::sweep::scenario::{Finding, Scenario, keep, part, telling};
+use crate::sweep::scenario::{Finding, Scenario, Witness, keep, part, telling};
 
 /// The listener was this process's.
 const YES: u64 = 1;
@@ -118,7 +118,7 @@ pub(super) fn bind(stale: bool) -> Result<Scenario, String> {
         };
         room.works().map(|()| outcome)
     };
-    let beside = move |witness: &crate::sweep::scenario::Witness| -> Finding {
+    let beside = move |witness: &Witness| -> Finding {
         judged.works()?;
         match (witness.victim, witness.meanwhile) {
             (Some(YES), Some(NO)) => Ok("victim's"),
@@ -135,6 +135,98 @@ pub(super) fn bind(stale: bool) -> Result<Scenario, String> {
             move |_| Ok(listen_for_ever(&other.0)),
             beside,
         ))
+}
+
+/// The victim accepts a connector, which is asleep until it has its answer.
+pub(super) fn accept() -> Result<Scenario, String> {
+    let room = Room::new("accept")?;
+    let (resetting, binding, connecting) = (Rc::clone(&room), Rc::clone(&room), Rc::clone(&room));
+    let victim = telling(move || {
+        // As long as it takes to be stepped through.
+        let options = Listener::<u64, u64>::options().handshake_timeout(LONG);
+        let listener = must(options.directory(&binding.0).bind("x").map_err(text));
+        move || {
+            let accepted = listener.accept();
+            let told = if accepted.is_ok() { YES } else { NO };
+            keep(accepted);
+            told
+        }
+    });
+    let wait = move || match Connector::<u64, u64>::new("x").directory(&connecting.0).connect() {
+        // And the listener is dead then.
+        Ok(end) => {
+            if matches!(end.recv(), Err(RecvError::Closed)) {
+                YES
+            } else {
+                0
+            }
+        }
+        Err(ConnectError::NobodyListens { .. }) => NO,
+        Err(_) => 0,
+    };
+    let check = move |witness: &Witness| -> Finding {
+        room.works()?;
+        match witness.waiter {
+            Some(NO) => Ok("refused"),
+            Some(YES) => Ok("connected"),
+            other => Err(format!("the connector was told {other:?}")),
+        }
+    };
+    let reset = move || resetting.reset(false);
+    let outcomes = &["refused", "connected"];
+    Ok(Scenario::in_kernel(reset, outcomes, victim, check)
+        .every_instruction_up_to(0)
+        .with_waiter(wait))
+}
+
+/// The victim connects to a listener that is asleep until somebody does.
+pub(super) fn connect() -> Result<Scenario, String> {
+    let room = Room::new("connect")?;
+    let (resetting, connecting) = (Rc::clone(&room), Rc::clone(&room));
+    let (listening, helping) = (Rc::clone(&room), Rc::clone(&room));
+    let victim = telling(move || {
+        let connector = Connector::<u64, u64>::new("x").directory(&connecting.0);
+        move || {
+            let connected = connector.connect_timeout(LONG);
+            let told = if connected.is_ok() { YES } else { NO };
+            keep(connected);
+            told
+        }
+    });
+    let wait = move || {
+        let options = Listener::<u64, u64>::options().handshake_timeout(LONG);
+        let listener = must(options.directory(&listening.0).bind("x").map_err(text));
+        let end = must(listener.accept().map_err(text));
+        match end.recv() {
+            Ok(number) => number,
+            Err(RecvError::Closed) => CLOSED,
+            Err(_) => 0,
+        }
+    };
+    let help = move || {
+        let connector = Connector::<u64, u64>::new("x").directory(&helping.0);
+        let end = match connector.connect() {
+            // It has the victim's end, and was slow to see that nobody is behind it.
+            Err(ConnectError::NobodyListens { .. }) => return,
+            connected => must(connected.map_err(text)),
+        };
+        must(end.send(&OTHER).map_err(text));
+        // Until the listener has it.
+        keep(end.recv());
+    };
+    let check = move |witness: &Witness| -> Finding {
+        room.works()?;
+        match (witness.waiter, witness.helped) {
+            (Some(OTHER), true) => Ok("passed over"),
+            (Some(CLOSED), _) => Ok("accepted"),
+            other => Err(format!("the listener had {other:?}")),
+        }
+    };
+    let reset = move || resetting.reset(false);
+    let outcomes = &["passed over", "accepted"];
+    Ok(Scenario::in_kernel(reset, outcomes, victim, check)
+        .every_instruction_up_to(0)
+        .with_waiter_helped(wait, help))
 }
 
 /// The victim gives its name up.
