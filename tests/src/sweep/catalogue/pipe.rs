@@ -20,6 +20,7 @@ use crate::sweep::scenario::{Part, keep, telling};
 mod alone;
 mod entries;
 mod meet;
+mod moved;
 mod waited;
 
 pub(super) use entries::ENTRIES;

@@ -1,7 +1,10 @@
 //! The states in which the pipe is swept.
 
+use crossproc_pipe::{OneWay, Receiver};
+use crossproc_queue::Queue;
+
 use super::alone::{self, Deed};
-use super::{Parts, Whole, meet, waited};
+use super::{Parts, Whole, meet, moved, waited};
 use crate::sweep::catalogue::Entry;
 use crate::sweep::scenario::Scenario;
 
@@ -37,6 +40,10 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("listener drop", "alone", meet::give_up),
     Entry::new("listener accept", "a connector asleep in connect", meet::accept),
     Entry::new("pipe connect", "a listener asleep in accept", meet::connect),
+    Entry::new("pipe end sent", "in a queue", moved::sent::<Queue<Receiver<u64>>>),
+    Entry::new("pipe end sent", "in another pipe", moved::sent::<OneWay<Receiver<u64>>>),
+    Entry::new("pipe end received", "in a queue", moved::received::<Queue<Receiver<u64>>>),
+    Entry::new("pipe end received", "in another pipe", moved::received::<OneWay<Receiver<u64>>>),
     Entry::new("pipe close_send", "two messages", || alone::close_send(&[1, 2])),
     Entry::new("pipe close_send", "empty", || alone::close_send(&[])),
     Entry::new("pipe close_send", "waiter asleep in recv", waited::close_send_in_recv),
