@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crossproc_message::{decode, encode};
 use crossproc_pipe::{OneWay, Pipe, Receiver, Sender, TryRecvError};
 use crossproc_queue::{Queue, TryGetError};
 
@@ -14,7 +15,8 @@ use crate::sweep::scenario::{Finding, Scenario, Witness, keep, telling};
 const MESSAGES: [u64; 2] = [1, 2];
 /// What the survivor sends through an end that arrived.
 const AFTER: u64 = 50;
-const SHORTLY: Duration = Duration::from_millis(100);
+/// For what is there or never comes: the last look of a wait is for what the dead have left.
+const SHORTLY: Duration = Duration::from_millis(5);
 const YES: u64 = 1;
 const NO: u64 = 0;
 
@@ -65,15 +67,22 @@ impl Letter for OneWay<Receiver<u64>> {
 
     fn get(&self) -> Result<Option<Receiver<u64>>, String> {
         let rx = self.receiver().map_err(text)?;
-        let got = match rx.recv_timeout(SHORTLY) {
+        match rx.recv_timeout(SHORTLY) {
             Ok(end) => Ok(Some(end)),
             // Whoever wrote is dead.
             Err(TryRecvError::Empty | TryRecvError::Closed) => Ok(None),
             Err(error) => Err(format!("the letter: {error}")),
-        };
-        keep(rx);
-        got
+        }
     }
+}
+
+/// What a process does once, when it first sends or receives a handle: it maps the segment of its
+/// tree, or makes it, which is millions of instructions, and enters itself there.
+fn meet_the_tree(stage: &Stage<u64>) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    let sent = encode(&stage.pipe, &mut bytes).map_err(text)?;
+    keep(decode::<OneWay<u64>>(&bytes, sent.segments).map_err(text)?);
+    Ok(())
 }
 
 /// Whether the end came by letter; all messages are there either way, and the pipe works.
@@ -107,6 +116,7 @@ pub(super) fn sent<L: Letter>() -> Result<Scenario, String> {
     let (acting, writing) = (stage.clone(), letter.clone());
     let victim = telling(move || {
         let letter = writing.clone();
+        must(meet_the_tree(&acting));
         let mut end = Some(must(acting.receiver()));
         move || if end.take().is_some_and(|end| letter.put(end)) { YES } else { NO }
     });
@@ -117,8 +127,7 @@ pub(super) fn sent<L: Letter>() -> Result<Scenario, String> {
             (false, _) => Ok("absent"),
         }
     };
-    let scenario = Scenario::in_memory(memory, &["absent", "sent"], victim, check);
-    Ok(scenario.every_instruction_up_to(0))
+    Ok(Scenario::in_memory(memory, &["absent", "sent"], victim, check))
 }
 
 /// The victim receives an end that one has sent who is dead.
@@ -133,7 +142,7 @@ pub(super) fn received<L: Letter>() -> Result<Scenario, String> {
     let acting = stage.clone();
     let victim = telling(move || {
         let letter = reading.clone();
-        let _ = acting.segment.me();
+        must(meet_the_tree(&acting));
         move || {
             let got = letter.get();
             let told = if matches!(got, Ok(Some(_))) { YES } else { NO };
@@ -148,6 +157,5 @@ pub(super) fn received<L: Letter>() -> Result<Scenario, String> {
             (false, _) => Ok("taken"),
         }
     };
-    let scenario = Scenario::in_memory(memory, &["there", "taken"], victim, check);
-    Ok(scenario.every_instruction_up_to(0))
+    Ok(Scenario::in_memory(memory, &["there", "taken"], victim, check))
 }
