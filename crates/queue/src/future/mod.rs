@@ -42,6 +42,7 @@
 
 mod get;
 mod lease;
+mod levels;
 mod priority;
 mod put;
 mod ready;
@@ -50,6 +51,7 @@ mod stream;
 
 pub use get::Get;
 pub use lease::GetLease;
+pub use levels::{LevelSink, LevelStream};
 pub use priority::{GetFirst, PutAt};
 pub use put::Put;
 pub use sink::ItemSink;

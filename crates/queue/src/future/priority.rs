@@ -10,8 +10,11 @@ use crossproc_segment::wait::{TaskWait, Waitable as _};
 
 use super::ready::key;
 use crate::error::{GetError, PutError, Refusal, TryGetError};
-use crate::priority::PriorityQueue;
+use crate::priority::{PriorityConsumer, PriorityProducer, PriorityQueue};
 use crate::put::Patience;
+
+/// What a poll for an item gives.
+pub(super) type PollFirst<T> = Poll<Result<(usize, T), GetError>>;
 
 /// The future of [`PriorityQueue::get_async`].
 #[must_use = "a future does nothing unless it is awaited"]
@@ -75,18 +78,50 @@ impl<T: Message> PriorityQueue<T> {
     }
 }
 
+impl<T: Message> PriorityQueue<T> {
+    pub(super) fn poll_get(&self, wait: &mut TaskWait, cx: &Context<'_>) -> PollFirst<T> {
+        let got = self.try_get();
+        if matches!(got, Err(TryGetError::Empty)) {
+            wait.stay(cx, key(self.source(), false), || self.clone());
+            return Poll::Pending;
+        }
+        wait.leave();
+        Poll::Ready(got.map_err(TryGetError::without_empty))
+    }
+}
+
+impl<T: Message> PriorityConsumer<T> {
+    /// As [`PriorityQueue::get_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_async(&self) -> GetFirst<'_, T> {
+        self.queue().get_async()
+    }
+}
+
+impl<T: Message> PriorityProducer<T> {
+    /// As [`PriorityQueue::put_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put): the item comes back.
+    ///
+    /// # Panics
+    ///
+    /// As [`PriorityQueue::put_async`].
+    pub fn put_async(&self, level: usize, item: T) -> PutAt<'_, T> {
+        self.queue().put_async(level, item)
+    }
+}
+
 impl<T: Message> Future for GetFirst<'_, T> {
     type Output = Result<(usize, T), GetError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let queue = self.queue;
-        let got = queue.try_get();
-        if matches!(got, Err(TryGetError::Empty)) {
-            self.wait.stay(cx, key(queue.source(), false), || queue.clone());
-            return Poll::Pending;
-        }
-        self.wait.leave();
-        Poll::Ready(got.map_err(TryGetError::without_empty))
+        queue.poll_get(&mut self.wait, cx)
     }
 }
 

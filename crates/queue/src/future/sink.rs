@@ -13,6 +13,113 @@ use crate::producer::Producer;
 use crate::put::Patience;
 use crate::queue::Queue;
 
+/// Where a sink puts its items.
+pub(super) trait Mouth {
+    type Item;
+
+    /// Puts an item, if there is room.
+    fn put_once(&self, item: &Self::Item) -> Result<(), Refusal>;
+
+    /// Whether there is no room.
+    fn is_full_now(&self) -> bool;
+
+    /// Has the task woken when there is room.
+    fn stay(&self, wait: &mut TaskWait, cx: &Context<'_>);
+}
+
+impl<T: Message> Mouth for Queue<T> {
+    type Item = T;
+
+    fn put_once(&self, item: &T) -> Result<(), Refusal> {
+        self.put_within(item, Patience::None)
+    }
+
+    fn is_full_now(&self) -> bool {
+        matches!(self.refuse_if_full(), Err(Refusal::Full))
+    }
+
+    fn stay(&self, wait: &mut TaskWait, cx: &Context<'_>) {
+        self.stay_to_put(wait, cx);
+    }
+}
+
+/// What sinks are made of, at a queue `M`; `C` is a counted handle of it.
+pub(super) struct Drip<M, C, T> {
+    pub(super) to: M,
+    /// Counts until the sink is closed.
+    counted: Option<C>,
+    /// What found no room.
+    item: Option<T>,
+    wait: TaskWait,
+    is_closed: bool,
+}
+
+impl<M, C, T> Drip<M, C, T> {
+    pub(super) fn new(to: M, counted: Option<C>) -> Self {
+        Self { to, counted, item: None, wait: TaskWait::new(), is_closed: false }
+    }
+}
+
+impl<M: Mouth, C> Drip<M, C, M::Item> {
+    pub(super) fn poll_item(&mut self, cx: &Context<'_>) -> Poll<Result<(), PutError<M::Item>>> {
+        let Some(item) = self.item.take() else { return Poll::Ready(Ok(())) };
+        match self.to.put_once(&item) {
+            Err(Refusal::Full) => {
+                self.to.stay(&mut self.wait, cx);
+                self.item = Some(item);
+                Poll::Pending
+            }
+            answer => {
+                self.wait.leave();
+                Poll::Ready(answer.map_err(|refusal| refusal.of_put(item)))
+            }
+        }
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<Result<(), PutError<M::Item>>> {
+        ready!(self.poll_item(cx))?;
+        if self.to.is_full_now() {
+            self.to.stay(&mut self.wait, cx);
+            return Poll::Pending;
+        }
+        // Anything else is said by `start_send`, which has an item to give back.
+        self.wait.leave();
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn start_send(&mut self, item: M::Item) -> Result<(), PutError<M::Item>> {
+        assert!(self.item.is_none(), "a sink takes an item when it has said that it is ready");
+        if self.is_closed {
+            return Err(PutError::Closed(item));
+        }
+        match self.to.put_once(&item) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Full) => {
+                self.item = Some(item);
+                Ok(())
+            }
+            Err(refusal) => Err(refusal.of_put(item)),
+        }
+    }
+
+    pub(super) fn poll_close(&mut self, cx: &Context<'_>) -> Poll<Result<(), PutError<M::Item>>> {
+        ready!(self.poll_item(cx))?;
+        self.is_closed = true;
+        self.counted = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<M: fmt::Debug, C, T> fmt::Debug for Drip<M, C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drip")
+            .field("queue", &self.to)
+            .field("holds_item", &self.item.is_some())
+            .field("is_closed", &self.is_closed)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where items are put, from [`Queue::sink`] or [`Producer::sink`].
 ///
 /// It is ready when the queue has room. If others are faster then, the item waits in the sink, which puts
@@ -23,15 +130,10 @@ use crate::queue::Queue;
 /// count. That closes the queue if it was the last.
 ///
 /// It owns a handle, so that it can be given to a task.
+#[derive(Debug)]
 #[must_use = "a sink does nothing unless it is polled"]
 pub struct ItemSink<T> {
-    queue: Queue<T>,
-    /// Counts until the sink is closed.
-    counted: Option<Producer<T>>,
-    /// What found no room.
-    item: Option<T>,
-    wait: TaskWait,
-    is_closed: bool,
+    drip: Drip<Queue<T>, Producer<T>, T>,
 }
 
 /// The item is never pinned.
@@ -39,21 +141,7 @@ impl<T> Unpin for ItemSink<T> {}
 
 impl<T> ItemSink<T> {
     fn new(queue: &Queue<T>, counted: Option<Producer<T>>) -> Self {
-        let wait = TaskWait::new();
-        Self { queue: queue.clone(), counted, item: None, wait, is_closed: false }
-    }
-}
-
-impl<T: Message> ItemSink<T> {
-    fn poll_item(&mut self, cx: &Context<'_>) -> Poll<Result<(), PutError<T>>> {
-        let Some(item) = self.item.take() else { return Poll::Ready(Ok(())) };
-        match self.queue.poll_put(&mut self.wait, cx, &item) {
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(|refusal| refusal.of_put(item))),
-            Poll::Pending => {
-                self.item = Some(item);
-                Poll::Pending
-            }
-        }
+        Self { drip: Drip::new(queue.clone(), counted) }
     }
 }
 
@@ -91,55 +179,21 @@ impl<T: Message> Sink<T> for ItemSink<T> {
     type Error = PutError<T>;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), PutError<T>>> {
-        let this = self.get_mut();
-        ready!(this.poll_item(cx))?;
-        if matches!(this.queue.refuse_if_full(), Err(Refusal::Full)) {
-            this.queue.stay_to_put(&mut this.wait, cx);
-            return Poll::Pending;
-        }
-        // Anything else is said by `start_send`, which has an item to give back.
-        this.wait.leave();
-        Poll::Ready(Ok(()))
+        self.get_mut().drip.poll_ready(cx)
     }
 
     /// # Panics
     ///
     /// If the sink was not ready.
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), PutError<T>> {
-        let this = self.get_mut();
-        assert!(this.item.is_none(), "a sink takes an item when it has said that it is ready");
-        if this.is_closed {
-            return Err(PutError::Closed(item));
-        }
-        match this.queue.put_within(&item, Patience::None) {
-            Ok(()) => Ok(()),
-            Err(Refusal::Full) => {
-                this.item = Some(item);
-                Ok(())
-            }
-            Err(refusal) => Err(refusal.of_put(item)),
-        }
+        self.get_mut().drip.start_send(item)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), PutError<T>>> {
-        self.get_mut().poll_item(cx)
+        self.get_mut().drip.poll_item(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), PutError<T>>> {
-        let this = self.get_mut();
-        ready!(this.poll_item(cx))?;
-        this.is_closed = true;
-        this.counted = None;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T> fmt::Debug for ItemSink<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ItemSink")
-            .field("queue", &self.queue)
-            .field("holds_item", &self.item.is_some())
-            .field("is_closed", &self.is_closed)
-            .finish_non_exhaustive()
+        self.get_mut().drip.poll_close(cx)
     }
 }

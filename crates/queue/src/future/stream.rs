@@ -9,6 +9,7 @@ use futures_core::stream::{FusedStream, Stream};
 
 use crate::consumer::Consumer;
 use crate::error::GetError;
+use crate::iter::step;
 use crate::queue::Queue;
 
 /// Items until the queue is closed and drained, from [`Queue::stream`] or [`Consumer::stream`].
@@ -73,10 +74,7 @@ impl<T: Message> Stream for ItemStream<T> {
             return Poll::Ready(None);
         }
         let Self { queue, wait, is_done, .. } = &mut *self;
-        queue.poll_get(wait, cx).map(|got| {
-            *is_done = !matches!(got, Ok(_) | Err(GetError::Malformed(_)));
-            (!matches!(got, Err(GetError::Closed))).then_some(got)
-        })
+        queue.poll_get(wait, cx).map(|got| step(is_done, || got))
     }
 }
 
