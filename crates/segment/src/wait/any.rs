@@ -191,35 +191,29 @@ fn sleep(items: &[&dyn Waitable], deadline: Option<Deadline>) -> Result<Vec<usiz
         grounds.iter().map(|(segment, _)| Sleeper::new(segment, deadline)).collect();
     let is_foreign = has_local(items);
     let mut look = Look::Quick;
-    let mut debts = Debts::default();
+    let mut there = Announcements::default();
     loop {
         for (sleeper, (_, word)) in sleepers.iter_mut().zip(&grounds) {
             sleeper.arm(word, Blocker::Anyone);
         }
-        let sources = items.iter().map(|item| item.source());
-        let announced: Vec<Announced<'_>> = sources.map(|source| source.announce()).collect();
+        items.iter().for_each(|item| there.announced.push(item.source().announce()));
         EventCount::barrier();
         let found = ready(items, look);
         if !found.is_empty() {
-            announced.into_iter().for_each(|one| one.withdraw(&mut debts));
-            debts.pay();
             return Ok(found);
         }
         // Nothing is there: the wakes that came last were used up by others.
-        debts.settle(&announced);
-        let words: Option<Vec<_>> = announced.iter().map(Announced::word).collect();
+        there.debts.settle(&there.announced);
+        let words: Option<Vec<_>> = there.announced.iter().map(Announced::word).collect();
         let rest = match words {
             Some(words) => Sleeper::sleep_any(&mut sleepers, &words, is_foreign, deadline),
             None if deadline.is_some_and(Deadline::has_passed) => Rest::TimedOut,
             None => Rest::Look,
         };
         if rest == Rest::TimedOut {
-            let found = ready(items, Look::Repair);
-            announced.into_iter().for_each(|one| one.withdraw(&mut debts));
-            debts.pay();
-            return Ok(found);
+            return Ok(ready(items, Look::Repair));
         }
-        announced.into_iter().for_each(|one| one.withdraw(&mut debts));
+        there.withdraw();
         look = if rest == Rest::Ask { Look::Repair } else { Look::Quick };
     }
 }
@@ -239,6 +233,29 @@ impl<'a> Source<'a> {
             Self::Word(_, word, mark) => Announced::On(word, mark(word)),
             Self::Local(word, value) => Announced::Here(word, value),
         }
+    }
+}
+
+/// Where a thread is announced, and the wakes that it owes to others. Whichever way it leaves, by a
+/// panic in an item's own code too, it takes back the ones and passes on the others.
+#[derive(Default)]
+struct Announcements<'a> {
+    announced: Vec<Announced<'a>>,
+    debts: Debts<'a>,
+}
+
+impl Announcements<'_> {
+    fn withdraw(&mut self) {
+        for one in self.announced.drain(..) {
+            one.withdraw(&mut self.debts);
+        }
+    }
+}
+
+impl Drop for Announcements<'_> {
+    fn drop(&mut self) {
+        self.withdraw();
+        self.debts.pay();
     }
 }
 
@@ -294,8 +311,8 @@ struct Debts<'a>(Vec<Debt<'a>>);
 
 impl Debts<'_> {
     /// Passes the wakes on.
-    fn pay(self) {
-        for debt in self.0 {
+    fn pay(&mut self) {
+        for debt in self.0.drain(..) {
             match debt {
                 Debt::At(eventcount) => eventcount.notify_one(),
                 Debt::On(word) => {
@@ -359,13 +376,74 @@ mod tests {
         }
     }
 
+    /// Panics when `when` says so, where it is looked at or (`early`) where it says what changes.
+    struct Bomb<'a, W> {
+        when: W,
+        early: bool,
+        word: &'a AtomicU32,
+    }
+
+    impl<W: Fn() -> bool> Waitable for Bomb<'_, W> {
+        fn is_ready(&self, _look: Look) -> bool {
+            assert!(self.early || !(self.when)(), "as it was told");
+            false
+        }
+
+        fn source(&self) -> Source<'_> {
+            assert!(!self.early || !(self.when)(), "as it was told");
+            Source::Local(self.word, 0)
+        }
+    }
+
+    fn eventcount(object: &crate::Object) -> &EventCount {
+        // SAFETY: zeroed memory is an eventcount, and the object outlives the reference.
+        unsafe { object.body().cast::<EventCount>().as_ref() }
+    }
+
+    #[test]
+    fn an_item_that_panics_leaves_nobody_announced() {
+        let segment = Segment::anonymous(1 << 16).expect("a segment");
+        let shape = crate::Shape::untyped("test", 1);
+        let object = segment.construct(None, &shape, 4, |_| ()).expect("room");
+        let (eventcount, word) = (eventcount(&object), AtomicU32::new(0));
+        let told = Told(&segment, eventcount, AtomicU32::new(0));
+        for early in [false, true] {
+            let bomb = Bomb { when: || eventcount.has_waiters(), early, word: &word };
+            let waiting = std::panic::AssertUnwindSafe(|| wait_any_deadline(&[&told, &bomb], None));
+            assert!(std::panic::catch_unwind(waiting).is_err());
+            assert!(!eventcount.has_waiters());
+            assert!(super::super::waiters(&segment).is_empty());
+        }
+    }
+
+    #[test]
+    fn the_wake_of_one_whose_item_panics_is_passed_on_to_the_next_waiter() {
+        let segment = Segment::anonymous(1 << 16).expect("a segment");
+        let shape = crate::Shape::untyped("test", 1);
+        let object = segment.construct(None, &shape, 4, |_| ()).expect("room");
+        let (eventcount, word) = (eventcount(&object), AtomicU32::new(0));
+        let told = Told(&segment, eventcount, AtomicU32::new(0));
+        let bomb = Bomb { when: || told.is_ready(Look::Quick), early: false, word: &word };
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| wait_any_deadline(&[&told, &bomb], None));
+            while super::super::waiters(&segment).is_empty() {
+                std::thread::yield_now();
+            }
+            // A second waiter, announced behind the sleeper.
+            let epoch = eventcount.announce();
+            told.2.store(1, core::sync::atomic::Ordering::Release);
+            eventcount.notify_one();
+            assert!(sleeper.join().is_err());
+            assert!(eventcount.still(epoch).is_none() && !eventcount.has_waiters());
+        });
+    }
+
     #[test]
     fn the_wake_that_ended_a_sleep_is_passed_on_to_the_next_waiter() {
         let segment = Segment::anonymous(1 << 16).expect("a segment");
         let shape = crate::Shape::untyped("test", 1);
         let object = segment.construct(None, &shape, 4, |_| ()).expect("room");
-        // SAFETY: zeroed memory is an eventcount, and the object outlives the reference.
-        let eventcount = unsafe { object.body().cast::<EventCount>().as_ref() };
+        let eventcount = eventcount(&object);
         let told = Told(&segment, eventcount, AtomicU32::new(0));
         std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| wait_any_deadline(&[&told], None));
