@@ -75,7 +75,8 @@ impl<T: Message> PriorityQueue<T> {
     }
 
     /// Drops the first item of the highest level where it holds a handle that cannot be attached here;
-    /// tells whether one was dropped. Never blocks: see [`Queue::discard_unreachable`].
+    /// tells whether one was dropped. Never blocks: see
+    /// [`Queue::discard_unreachable`](crate::Queue::discard_unreachable).
     ///
     /// # Examples
     ///
