@@ -167,16 +167,24 @@ pub(crate) struct Read<T> {
 
 impl<T: Message> Read<T> {
     /// The item, which was taken.
-    pub(crate) fn finish(mut self) -> Result<T, TryGetError> {
+    fn finish(mut self) -> Result<T, TryGetError> {
         mem::take(&mut self.arrivals).settle();
-        self.item()
+        let bytes = self.bytes;
+        self.early.unwrap_or_else(|| item(&bytes))
     }
 
-    /// The item, which was not taken.
-    fn item(self) -> Result<T, TryGetError> {
+    /// The item, which was not taken, and what its handles have due once it is.
+    pub(crate) fn defer(self) -> (Result<T, TryGetError>, Arrivals) {
         let bytes = self.bytes;
-        self.early.unwrap_or_else(|| decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed))
+        match self.early {
+            Some(item) => (item, self.arrivals),
+            None => transit::deferring(|| item(&bytes)),
+        }
     }
+}
+
+fn item<T: Message>(bytes: &Scratch) -> Result<T, TryGetError> {
+    decode(&bytes.0, Vec::new()).map_err(TryGetError::Malformed)
 }
 
 /// A message on its way into the queue.
@@ -295,7 +303,7 @@ impl<T: Message> Queue<T> {
 
     pub(crate) fn peek_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
         let hold = Own::new(self, me, self.ring.hold(me)?);
-        Ok(self.read(&hold.slot).item())
+        Ok(self.read(&hold.slot).defer().0)
     }
 
     /// Copies a message out, and understands it already if it holds handles.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_queue::{JoinError, Queue, TaskDoneError, TryGetError};
+use crossproc_queue::{JoinError, Producer, Queue, TaskDoneError, TryGetError};
 use crossproc_segment::Segment;
 use crossproc_segment::wait::wait_any;
 
@@ -570,4 +570,20 @@ fn a_look_for_what_is_unreachable_is_no_delivery() {
     drop(queue.lease().unwrap());
     assert!(!queue.discard_unreachable().unwrap());
     assert_eq!(queue.lease().unwrap().deliveries(), 2);
+}
+
+/// On lease it is counted twice, as it arrived and as it may come again.
+#[test]
+fn a_counted_handle_in_a_leased_item_counts_when_it_comes_again() {
+    let (inner, outer) = (Queue::<u8>::bounded(2).unwrap(), Queue::bounded(2).unwrap());
+    outer.put(inner.producer().unwrap()).unwrap();
+    for _ in 0..2 {
+        outer.lease().unwrap().nack();
+        assert!(matches!(inner.try_get(), Err(TryGetError::Empty)));
+    }
+    let producer: Producer<u8> = outer.lease().unwrap().ack().unwrap();
+    producer.put(1).unwrap();
+    drop(producer);
+    assert_eq!(inner.get().unwrap(), 1);
+    assert!(matches!(inner.try_get(), Err(TryGetError::Closed)));
 }

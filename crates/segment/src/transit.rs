@@ -209,9 +209,15 @@ pub fn note_loan(take_back: impl Fn() + Send + Sync + 'static) {
 
 /// What is due once a message that was read has been taken; from [`deferring`].
 #[derive(Default)]
-pub struct Arrivals(Vec<Box<dyn FnOnce()>>);
+pub struct Arrivals(Vec<Box<dyn FnOnce() + Send>>);
 
 impl Arrivals {
+    /// Tells whether nothing is due.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The message is this process's: what its handles had on loan is not needed any more.
     pub fn settle(self) {
         self.0.into_iter().for_each(|due| due());
@@ -247,7 +253,7 @@ pub fn deferring<R>(read: impl FnOnce() -> R) -> (R, Arrivals) {
 }
 
 /// For a handle that arrives: has `due` done when its message is taken, or at once where it is.
-pub fn note_arrival(due: impl FnOnce() + 'static) {
+pub fn note_arrival(due: impl FnOnce() + Send + 'static) {
     let now = ARRIVALS.with_borrow_mut(|arrivals| match arrivals {
         Some(arrivals) => {
             arrivals.0.push(Box::new(due));

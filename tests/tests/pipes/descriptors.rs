@@ -161,6 +161,55 @@ fn sign_leased(queue: Queue<Descriptor>) {
     lease.ack().unwrap();
 }
 
+/// Writes to what it has leased, and then does as it is told.
+fn sign_and(queue: Queue<(u32, Descriptor)>, end: End) {
+    let lease = queue.lease().unwrap();
+    let mut file = File::from(lease.1.as_fd().try_clone_to_owned().unwrap());
+    file.write_all(&[b'0' + u8::try_from(lease.deliveries()).unwrap()]).unwrap();
+    match end {
+        End::Ack => drop(lease.ack().unwrap()),
+        End::Nack => lease.nack(),
+        End::Die => process::kill_self(libc::SIGKILL),
+    }
+}
+
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+enum End {
+    Ack,
+    Nack,
+    Die,
+}
+
+#[test]
+fn a_leased_item_that_comes_again_still_has_its_descriptor() {
+    let (mut here, there) = UnixStream::pair().unwrap();
+    let queue = Queue::bounded(4).unwrap();
+    queue.put((7, Descriptor::new(there))).unwrap();
+    // To look at an item takes nothing from it.
+    assert_eq!(queue.peek().unwrap().0, 7);
+    // In the process that put it too.
+    queue.lease().unwrap().nack();
+    for end in [End::Nack, End::Die, End::Nack] {
+        let child = spawn((queue.clone(), end), sign_and).unwrap();
+        assert_eq!(child.join().is_ok(), matches!(end, End::Nack), "{end:?}");
+    }
+    let child = spawn((queue.clone(), End::Ack), sign_and).unwrap();
+    child.join().unwrap();
+    // Nobody keeps it now: neither its sender nor a lessee.
+    let mut text = String::new();
+    here.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "2345");
+    // What came again can be got as well.
+    let (mut here, there) = UnixStream::pair().unwrap();
+    queue.put((8, Descriptor::new(there))).unwrap();
+    queue.lease().unwrap().nack();
+    let (_, got) = queue.get().unwrap();
+    UnixStream::from(got.into_fd().unwrap()).write_all(b"got").unwrap();
+    text.clear();
+    here.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "got");
+}
+
 /// As another user: the kernel would not let it look into its parent either.
 fn receive_as(rx: Receiver<Descriptor>, uid: u32) -> String {
     // SAFETY: a number only.

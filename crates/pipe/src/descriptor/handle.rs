@@ -27,8 +27,8 @@ const OUTSIDE: &str = "a descriptor can only be serialised on its way to another
 /// is kept no longer. If it is lost, with a pipe whose receiver died, say, the file stays open until the
 /// sender [recalls](Self::recall) it, or ends. A receiver that dies with it closes its own, as ever.
 ///
-/// A leased item of a queue that is delivered again has no descriptor any more: the first who had the
-/// lease has it.
+/// A leased item of a queue is received when its lease is acknowledged: until then the sender keeps the
+/// file for whoever has the item next, and each who had a lease got a descriptor of its own.
 ///
 /// A thread of the sender hands it out, to processes of the same user alone, in the same network
 /// namespace. Where it cannot be had the message is dropped, and receiving is an error that says why:

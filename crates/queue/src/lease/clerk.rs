@@ -1,10 +1,13 @@
-//! What a handle remembers for leases: where an entry is likely to be free, and when it last looked
-//! after the dead.
+//! What a handle remembers for leases: where an entry is likely to be free, when it last looked
+//! after the dead, and what the items that it has handed out have due once they are done.
 
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use crossproc_segment::MemberId;
+use crossproc_segment::transit::Arrivals;
 use crossproc_sys::clock::now_ns;
+use crossproc_sys::fork;
 
 use crate::atomic::AtomicU32;
 use crate::atomic::AtomicU64;
@@ -22,7 +25,7 @@ const LOOK_NS: u64 = 50_000_000;
 /// Members whose life is remembered during a look.
 const KNOWN: usize = 16;
 
-/// Hints only, and so all Relaxed: whatever they say, nothing goes wrong but slower.
+/// The words are hints, and so all Relaxed: whatever they say, nothing goes wrong but slower.
 #[derive(Debug)]
 pub(crate) struct Clerk {
     /// The entry to begin with plus 1, or 0 for one by the process's id.
@@ -30,11 +33,58 @@ pub(crate) struct Clerk {
     /// Calls left until the next look at the clock.
     calls: AtomicU32,
     looked_ns: AtomicU64,
+    dues: Dues,
+}
+
+/// What handles in leased messages had on loan, by lease: settled once it is acknowledged, dropped if
+/// the item goes back, as whoever gets it next needs it.
+#[derive(Debug, Default)]
+struct Dues {
+    /// How many there are, for those who have none. Each lease is looked for by one thread at a time,
+    /// which has seen it come.
+    count: AtomicU32,
+    list: Mutex<Vec<(Kept, Arrivals)>>,
+}
+
+impl Dues {
+    /// With the list, which no forked child finds locked.
+    fn with<R>(&self, act: impl FnOnce(&mut Vec<(Kept, Arrivals)>) -> R) -> R {
+        fork::without_fork(|| {
+            let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = act(&mut list);
+            self.count.store(u32::try_from(list.len()).unwrap_or(u32::MAX), Relaxed);
+            result
+        })
+    }
 }
 
 impl Clerk {
     pub(crate) fn new() -> Self {
-        Self { entry: AtomicU32::new(0), calls: AtomicU32::new(0), looked_ns: AtomicU64::new(0) }
+        Self {
+            entry: AtomicU32::new(0),
+            calls: AtomicU32::new(0),
+            looked_ns: AtomicU64::new(0),
+            dues: Dues::default(),
+        }
+    }
+
+    /// Keeps what is due once the lease is acknowledged.
+    pub(super) fn owe(&self, kept: Kept, due: Arrivals) {
+        if !due.is_empty() {
+            self.dues.with(|list| list.push((kept, due)));
+        }
+    }
+
+    /// What was kept for a lease that ends.
+    pub(super) fn due(&self, kept: Kept) -> Arrivals {
+        if self.dues.count.load(Relaxed) == 0 {
+            return Arrivals::default();
+        }
+        let due = self.dues.with(|list| {
+            let at = list.iter().position(|(of, _)| *of == kept)?;
+            Some(list.swap_remove(at).1)
+        });
+        due.unwrap_or_default()
     }
 
     /// True now and then: at each call if calls are rare.

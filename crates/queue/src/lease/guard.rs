@@ -162,6 +162,7 @@ impl<T> Deref for Lease<'_, T> {
 impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
         if self.is_ours() {
+            drop(self.queue.clerk.due(self.kept));
             // False where the queue is corrupt, which the next operation tells.
             let _ = self.queue.ring.give_back(self.kept);
         }

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 
 use crossproc_message::Message;
 use crossproc_segment::MemberId;
+use crossproc_segment::transit::Arrivals;
 
 use super::forms::Leased;
 use crate::atomic::AtomicU64;
@@ -38,14 +39,15 @@ impl<T: Message> Queue<T> {
             self.move_block(taken.slot_payload(), taken.payload(), &|| true);
         }
         let kept = taken.keep_held();
-        let item = self.reading(kept, || read.finish());
+        let (item, due) = self.reading(kept, || read.defer());
+        self.clerk.owe(kept, due);
         Ok(self.hand_out(me, kept, item))
     }
 
     /// Is done with an item that cannot be taken here, and gives back any other.
     pub(crate) fn discard_kept(&self, me: MemberId, kept: Kept) -> bool {
-        let read = self.reading(kept, || self.read_kept_message(kept));
-        let unreachable = matches!(read, Err(TryGetError::Unreachable(_)));
+        let read = self.reading(kept, || self.look_at_kept(kept));
+        let unreachable = matches!(read, Ok((Err(TryGetError::Unreachable(_)), _)));
         // An item's own code may have forked: the lease is the parent's.
         match (self.is_still(me), unreachable) {
             (false, _) => false,
@@ -58,10 +60,16 @@ impl<T: Message> Queue<T> {
     }
 
     pub(super) fn read_kept_message(&self, kept: Kept) -> Result<T, TryGetError> {
+        let (item, due) = self.look_at_kept(kept)?;
+        self.clerk.owe(kept, due);
+        item
+    }
+
+    fn look_at_kept(&self, kept: Kept) -> Result<(Result<T, TryGetError>, Arrivals), TryGetError> {
         let payload = self.ring.kept_payload(kept).ok_or(TryGetError::Corrupt)?;
         // SAFETY: the entries of this queue are laid out as its slots, which are messages'.
         let entry = unsafe { Slot::new(payload) };
-        self.read(&entry).finish()
+        Ok(self.read(&entry).defer())
     }
 }
 
@@ -111,7 +119,10 @@ impl<T> Queue<T> {
         // ORDERING: Acquire, as the block's header is reached through it.
         let reference = entry.place.load(Acquire);
         let done = end(&self.ring, kept);
+        // Not before: of one who dies in between the item comes again, and needs what was lent.
+        let due = self.clerk.due(kept);
         if done {
+            due.settle();
             self.clear_place(entry.place, reference);
         }
         done
