@@ -4,6 +4,13 @@
 //! The row itself is checked in `loom_ends`, runs at one ring in `loom`. A thread that "dies" returns
 //! at a chosen point; whoever is dead counts no more.
 //!
+//! Weakened by hand, once each, and a test that then fails:
+//!
+//! | weakened                          | red                                        |
+//! |-----------------------------------|--------------------------------------------|
+//! | *last two* of `ends`: no fence    | of_two_who_leave_one_closes_both_levels    |
+//! | a put does not look at `shut`     | the_last_consumer_refuses_at_both_levels   |
+//!
 #![cfg(crossproc_loom)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

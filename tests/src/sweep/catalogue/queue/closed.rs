@@ -138,17 +138,20 @@ pub(super) fn close_now() -> Result<Scenario, String> {
         Ok(named[left.min(3)])
     };
     let (closing, closed) = (stage.clone(), stage.clone());
-    let each_once = move |witness: &Witness| -> Finding {
-        let all = witness.meanwhile.unwrap_or(0) + witness.victim.unwrap_or(0);
-        if all != 0b1110 || !closed.check_closed(&[])? {
-            return Err(format!("{:?} and {:?} were taken", witness.meanwhile, witness.victim));
-        }
-        Ok("each once")
-    };
+    let each_once = move |witness: &Witness| all_taken(witness, closed.check_closed(&[])?);
     let outcomes = &["open", "closed", "one taken", "two taken", "all taken"];
     let scenario = Scenario::in_memory(memory, outcomes, victim, check);
     let act = move |_| Ok(taken(closing.queue.close_now()));
     Ok(scenario.meanwhile("close_now", &["each once"], act, each_once))
+}
+
+/// Whether both have taken the items 1 to 3, each once, and the queue is closed.
+pub(super) fn all_taken(witness: &Witness, closed: bool) -> Finding {
+    let all = witness.meanwhile.unwrap_or(0) + witness.victim.unwrap_or(0);
+    if all == 0b1110 && closed {
+        return Ok("each once");
+    }
+    Err(format!("{:?} and {:?} were taken", witness.meanwhile, witness.victim))
 }
 
 /// One bit for each item, added: whoever takes one twice adds it twice.

@@ -3,7 +3,7 @@
 use crossproc_queue::{GetError, PutError, TryPutError};
 
 use super::super::beside::CLOSED;
-use super::super::closed::taken;
+use super::super::closed::{all_taken, taken};
 use super::super::waited::must;
 use super::super::{EARLIER, Item, LAST};
 use super::{Busy, Found, HELP, HIGH, LOW, Levels, OTHER, with};
@@ -202,13 +202,7 @@ pub(super) fn close_now() -> Result<Scenario, String> {
         checked.check_closed(high, low).map(|_| outcome)
     };
     let (closing, closed) = (stage.clone(), stage);
-    let each_once = move |witness: &Witness| -> Finding {
-        let all = witness.meanwhile.unwrap_or(0) + witness.victim.unwrap_or(0);
-        if all != 0b1110 || !closed.check_closed(&[], &[])? {
-            return Err(format!("{:?} and {:?} were taken", witness.meanwhile, witness.victim));
-        }
-        Ok("each once")
-    };
+    let each_once = move |witness: &Witness| all_taken(witness, closed.check_closed(&[], &[])?);
     let outcomes = &["open", "closed", "one taken", "two taken", "all taken"];
     let scenario = Scenario::in_memory(memory, outcomes, victim, check);
     Ok(scenario.meanwhile("close_now", &["each once"], move |_| Ok(close(&closing)), each_once))
