@@ -1,21 +1,23 @@
 //! Items by the dozen: one claim of `tail` or `head`, and one wake, for a run of them.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::slice;
 use std::time::Duration;
 
 use crossproc_message::Message;
 use crossproc_message::words::{Words, small, words_of};
+use crossproc_segment::MemberId;
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, PutManyError, Refusal, TryGetError};
 use crate::lease::Entry;
 use crate::put::Patience;
 use crate::queue::Queue;
-use crate::raw::{NoItem, Ring};
+use crate::raw::{MAX_RUN, NoItem, Ring};
 
 /// Items claimed at once, at most: so many stay with a producer that is stopped in the middle.
-const RUN: usize = 64;
+const RUN: usize = MAX_RUN as usize;
 /// Words copied at once, at most.
 const RUN_WORDS: usize = 256;
 
@@ -169,7 +171,7 @@ impl<T: Message> Queue<T> {
         let mut put = 0;
         while let Some(left) = items.get(put..).filter(|left| !left.is_empty()) {
             let answer = match small::<T>() {
-                Some(bytes) => self.put_run(left, words_of(bytes), patience),
+                Some(_) => self.put_run(left, patience),
                 None => self.put_within(&left[0], patience).map(|()| 1),
             };
             match answer {
@@ -182,13 +184,15 @@ impl<T: Message> Queue<T> {
     }
 
     /// Writes a run of items, and puts as many of them as there is room for.
-    fn put_run(&self, items: &[T], words: usize, patience: Patience) -> Result<usize, Refusal> {
+    #[inline]
+    fn put_run(&self, items: &[T], patience: Patience) -> Result<usize, Refusal> {
+        let (bytes, words) = (bytes_of::<T>(), words_of(bytes_of::<T>()));
         let items = &items[..items.len().min(run_of(words))];
         let mut buffer = [const { MaybeUninit::<u64>::uninit() }; RUN_WORDS];
         let mut count = 0;
         let mut refused = None;
         for (item, room) in items.iter().zip(buffer.chunks_exact_mut(words.max(1))) {
-            match Words::encode(item, self.plan.bytes) {
+            match Words::encode(item, bytes) {
                 Ok(encoded) => {
                     for (to, &word) in room.iter_mut().zip(encoded.as_slice()) {
                         to.write(word);
@@ -208,8 +212,12 @@ impl<T: Message> Queue<T> {
         // SAFETY: `words` words of each of the first `count` items were written.
         let payloads = unsafe { slice::from_raw_parts(buffer.as_ptr().cast(), count * words) };
         let count = u32::try_from(count).unwrap_or(0);
-        let attempt = |me| Ok(self.ring.put_run(me, payloads, words, count)?);
-        let put = self.make_room(patience, attempt)?;
+        let put = match self.ring.put_run(self.me(), payloads, words, count) {
+            Ok(put) => put,
+            Err(_) => self.make_room(patience, |me| {
+                Ok(self.ring.put_run(me, payloads, words_of(bytes_of::<T>()), count)?)
+            })?,
+        };
         self.ring.items().notify_many(put);
         Ok(put as usize)
     }
@@ -222,62 +230,66 @@ impl<T: Message> Queue<T> {
     ) -> Result<usize, TryGetError> {
         gather(out, most, patience, |out, most, patience| match small::<T>() {
             // Beside leases each item has to be looked for anew.
-            Some(bytes) if !self.ring.is_leased() => self.get_run(out, most, bytes, patience),
-            _ => self.get_within(patience).map(|item| out.push(item)),
+            Some(_) if !self.ring.is_leased() => self.get_run(out, most, patience),
+            _ => self.get_within(patience).map(|item| out.push(item)).map(|()| true),
         })
     }
 
-    /// Takes a run of items, at least one; or none where the first lease was made meanwhile.
+    /// Takes a run of items, at least one; or none where the first lease was made meanwhile. Says whether
+    /// more may be ready.
+    #[inline]
     fn get_run(
         &self,
         out: &mut Vec<T>,
         most: usize,
-        bytes: usize,
         patience: Patience,
-    ) -> Result<(), TryGetError> {
-        let mut run = Run::of_items(bytes, most);
+    ) -> Result<bool, TryGetError> {
+        let mut run = Run::<T>::of_items(most);
         // Nothing may fail between the commits and the last item's being handed out.
         out.reserve(run.most);
-        let taken = self.receive(patience, Entry::ToOwe, |_| run.take(&self.ring))?;
-        run.hand_out(taken, |item| out.push(item))
+        let taken = match run.take(&self.ring, self.me()) {
+            Ok(taken) => taken,
+            Err(_) => self.receive(patience, Entry::ToOwe, |me| run.take(&self.ring, me))?,
+        };
+        run.hand_out(taken, |item| out.push(item))?;
+        Ok(taken == 0 || self.ring.is_busy_at_head())
     }
 }
 
 /// Room for a run of small items that are taken.
-pub(crate) struct Run {
-    /// Bytes of an item.
-    bytes: usize,
+pub(crate) struct Run<T> {
     /// Items at most.
     pub(crate) most: usize,
     buffer: [u64; RUN_WORDS],
+    of: PhantomData<T>,
 }
 
-impl Run {
+impl<T: Message> Run<T> {
     /// Room for `most` items, or as many as one run has.
-    pub(crate) fn of_items(bytes: usize, most: usize) -> Self {
-        Self { bytes, most: most.min(run_of(words_of(bytes))), buffer: [0; RUN_WORDS] }
+    #[inline(always)]
+    pub(crate) fn of_items(most: usize) -> Self {
+        let most = most.min(run_of(words_of(bytes_of::<T>())));
+        Self { most, buffer: [0; RUN_WORDS], of: PhantomData }
     }
 
     /// Takes those that are ready, at least one, and wakes as many producers; tells how many. None
     /// where a lease was ever made.
-    pub(crate) fn take(&mut self, ring: &Ring) -> Result<u32, NoItem> {
-        let words = words_of(self.bytes);
+    #[inline(always)]
+    pub(crate) fn take(&mut self, ring: &Ring, me: MemberId) -> Result<u32, NoItem> {
+        let words = words_of(bytes_of::<T>());
         let count = u32::try_from(self.most).unwrap_or(1);
-        let taken = ring.take_run(&mut self.buffer[..self.most * words], words, count)?;
+        let taken = ring.take_run(me, &mut self.buffer[..self.most * words], words, count)?;
         ring.header().space().notify_many(taken);
         Ok(taken)
     }
 
     /// Hands out the items that were taken; says behind them if one was malformed.
-    pub(crate) fn hand_out<T: Message>(
-        &self,
-        taken: u32,
-        mut hand: impl FnMut(T),
-    ) -> Result<(), TryGetError> {
-        let words = words_of(self.bytes);
+    #[inline(always)]
+    pub(crate) fn hand_out(&self, taken: u32, mut hand: impl FnMut(T)) -> Result<(), TryGetError> {
+        let words = words_of(bytes_of::<T>());
         let mut malformed = None;
         for index in 0..taken as usize {
-            let mut item = Words::empty(self.bytes);
+            let mut item = Words::empty(bytes_of::<T>());
             item.as_mut_slice().copy_from_slice(&self.buffer[index * words..][..words]);
             match item.decode() {
                 Ok(item) => hand(item),
@@ -289,12 +301,13 @@ impl Run {
 }
 
 /// Appends to `out` what steps bring, up to `most` items, and tells how many. The first step waits, the
-/// others take what is ready.
+/// others take what is ready, until one says that no more is.
+#[inline]
 pub(crate) fn gather<R>(
     out: &mut Vec<R>,
     most: usize,
     patience: Patience,
-    mut step: impl FnMut(&mut Vec<R>, usize, Patience) -> Result<(), TryGetError>,
+    mut step: impl FnMut(&mut Vec<R>, usize, Patience) -> Result<bool, TryGetError>,
 ) -> Result<usize, TryGetError> {
     let before = out.len();
     let mut patience = patience.until();
@@ -302,8 +315,9 @@ pub(crate) fn gather<R>(
         let most = most - (out.len() - before);
         match step(out, most, patience) {
             // Nothing yet where the first lease was made: then it is looked for beside those.
-            Ok(()) if out.len() == before => {}
-            Ok(()) => patience = Patience::None,
+            Ok(_) if out.len() == before => {}
+            Ok(true) => patience = Patience::None,
+            Ok(false) => break,
             Err(TryGetError::Malformed(error)) => return Err(TryGetError::Malformed(error)),
             Err(_) if out.len() > before => break,
             Err(error) => return Err(error),
@@ -312,7 +326,14 @@ pub(crate) fn gather<R>(
     Ok(out.len() - before)
 }
 
+/// Bytes of an item of a small fixed size. Folds to a constant.
+#[inline(always)]
+fn bytes_of<T: Message>() -> usize {
+    small::<T>().unwrap_or(0)
+}
+
 /// Items of so many words in one run.
+#[inline(always)]
 fn run_of(words: usize) -> usize {
     RUN.min(RUN_WORDS / words.max(1))
 }

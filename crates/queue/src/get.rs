@@ -225,6 +225,13 @@ impl<T: Message> Queue<T> {
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         if matches!(patience, Patience::None) {
+            if self.consumers.linger() {
+                let answer = attempt(self.me());
+                self.consumers.lingered(answer.is_ok() && self.ring.has_item().is_ok());
+                if answer.is_ok() {
+                    return answer.map_err(TryGetError::from);
+                }
+            }
             let again = now_and_then() && self.repair_head();
             let answer = if again { attempt(self.me()) } else { Err(none) };
             return answer.map_err(TryGetError::from);

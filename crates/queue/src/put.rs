@@ -202,6 +202,13 @@ impl<T: Message> Queue<T> {
             return self.displace(attempt);
         }
         if matches!(patience, Patience::None) {
+            if self.producers.linger() {
+                let answer = attempt(self.me());
+                self.producers.lingered(answer.is_ok() && self.ring.has_room().is_ok());
+                if answer.is_ok() {
+                    return answer;
+                }
+            }
             let again = now_and_then() && self.repair_tail();
             return if again { attempt(self.me()) } else { Err(Refusal::Full) };
         }

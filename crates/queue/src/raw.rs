@@ -46,8 +46,11 @@
 //! | READING(lap, o)   | `o` reads                      | FREE(lap+1) or FULL by `o`; FULL if `o` died |
 //! | SKIP(lap)         | nobody                         | FREE(lap+1) by anybody                 |
 //! | TAKEN(lap, e)     | nobody; it is in entry `e` too | FREE(lap+1) by its lessee, or if that died |
+//! | FILLING(lap, o, n)| `o` writes, n slots            | FULL by `o`; SKIP, all n, if `o` died  |
+//! | CLEARING(lap, o, n)| nobody; n items are taken     | FREE(lap+1), all n, by `o`, or if it died |
 //!
-//! FULL and READING become TAKEN by a lease; all about that is in `lease`.
+//! FULL and READING become TAKEN by a lease; all about that is in `lease`. FILLING and CLEARING speak
+//! for a run of slots; all about that is in `batch`.
 //!
 //! FREE again after a dead WRITING would let a second item in at a place that consumers already
 //! wait beyond; hence SKIP.
@@ -112,7 +115,7 @@
 //!
 //! # Limits
 //!
-//! - A lap comes back after 2^39 rounds, in owned words after 2^32. To be misled, a process must
+//! - A lap comes back after 2^39 rounds, in owned words after 2^32, in those of runs after 2^26. To be misled, a process must
 //!   be stopped between two of its loads for exactly that many rounds.
 //! - A stopped (not dead) writer or holder at `head` stops the consumers: it is alive.
 //! - A claim of the dead takes a place until `head` has passed it.
@@ -143,7 +146,7 @@ pub use get::{Hold, NoItem};
 pub use lease::{Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, Taken, entry_stride};
 pub use levels::{Levels, MAX_LEVELS};
 pub use put::{Claim, Refused};
-pub use word::{INDEX_BITS, LAP_BITS, Lap, Position, State, Word};
+pub use word::{INDEX_BITS, LAP_BITS, Lap, MAX_RUN, Position, State, Word};
 
 /// Most slots that a queue can have.
 pub const MAX_CAPACITY: u32 = 1 << INDEX_BITS;

@@ -218,8 +218,8 @@ impl<T: Message> PriorityQueue<T> {
         patience: Patience,
     ) -> Result<usize, TryGetError> {
         gather(out, most, patience, |out, most, patience| match small::<T>() {
-            Some(bytes) => self.get_run(out, most, bytes, patience),
-            None => self.get_within(patience).map(|item| out.push(item)),
+            Some(_) => self.get_run(out, most, patience).map(|()| true),
+            None => self.get_within(patience).map(|item| out.push(item)).map(|()| true),
         })
     }
 
@@ -228,14 +228,13 @@ impl<T: Message> PriorityQueue<T> {
         &self,
         out: &mut Vec<(usize, T)>,
         most: usize,
-        bytes: usize,
         patience: Patience,
     ) -> Result<(), TryGetError> {
-        let mut run = Run::of_items(bytes, most);
+        let mut run = Run::<T>::of_items(most);
         // Nothing may fail between the commits and the last item's being handed out.
         out.reserve(run.most);
         let (level, taken) =
-            self.receive(patience, |level, queue| match run.take(&queue.ring)? {
+            self.receive(patience, |level, queue| match run.take(&queue.ring, queue.me())? {
                 // Here are no leases: the bit that says so was written by a broken peer.
                 0 => Err(NoItem::Corrupt),
                 taken => Ok((level, taken)),

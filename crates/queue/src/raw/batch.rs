@@ -1,34 +1,71 @@
-//! Runs of items: claimed one after the other, `tail` or `head` moved once.
+//! Runs of items: claimed by one word, `tail` or `head` moved once, and no compare-exchange for each.
 //!
-//! A run is what a fast producer or consumer would do item by item, less the steps in between:
+//! # States, besides those of `raw`
 //!
-//! - *put*: CAS FREE -> WRITING in the slots from `tail` on, as many as are free; one CAS of `tail`
-//!   past all of them; then payload and commit, slot by slot, in order. A claim ahead of `tail`
-//!   needs no word of its own: all slots before it are claimed, by the same producer, and whoever
-//!   meets `tail` there moves it past them one by one.
-//! - *take*: FULL -> FREE in the slots from `head` on, each CAS the commit of its item; one CAS of
-//!   `head`. A slot that is taken ahead of `head` lies behind slots that are all free for the next
-//!   lap, so whoever meets `head` there moves it on.
+//! | word of the first slot | the slots after it, n - 1 of them  | becomes                              |
+//! |------------------------|------------------------------------|--------------------------------------|
+//! | FILLING(lap, o, n)     | FREE(lap), or FULL(lap) already    | FULL by `o`; SKIP, all n, if `o` died |
+//! | CLEARING(lap, o, n)    | FULL(lap), or FREE(lap+1) already  | FREE(lap+1), all n, by `o`, or if it died |
+//!
+//! What is behind the first slot of a run is its owner's alone, whatever its word says: nobody comes
+//! to it but past the first.
+//!
+//! # Operations
+//!
+//! Put a run:
+//! 1. See that n slots from `tail` on are FREE(lap). CAS FREE -> FILLING(n) in the first: all are
+//!    claimed. A producer can only claim at `tail`, and `tail` cannot have passed the first before.
+//! 2. CAS `tail` on by n; whoever finds FILLING(n) at `tail` does the same. Never by less: to move
+//!    it one by one, a helper has to see the first slot FULL, and then all are. If the closed bit
+//!    was there before, none counts, and the first becomes SKIP.
+//! 3. Payload and FULL(lap) of all but the first, by stores.
+//! 4. Payload of the first, and its FULL(lap), by a store: **commit**, of all n.
+//!
+//! Take a run:
+//! 1. CAS FULL -> READING in the slot at `head`: as a hold. Nobody takes an item but at `head`, and
+//!    `head` passes no slot that is not free, so those behind are held with it.
+//! 2. The payloads of it and of those behind it, up to the first that is not FULL: n of them.
+//! 3. READING -> CLEARING(n) by a store: **commit**, of all n.
+//! 4. FREE(lap+1) of all but the first, then of the first, by stores. CAS `head` on by n.
+//!
+//! Why stores will do, see [`Ring::put_at`](super::Ring): of a claim that names its owner nobody else
+//! changes anything while that lives.
+//!
+//! # Orderings
+//!
+//! - **publish**: the commit (Release) comes after the payloads and words of all n; who takes the first
+//!   sees them, and who comes to a later one has it from *head* of one who did.
+//! - **reuse**: the words of all n are loaded (Acquire) before the claim; FREE of the first (Release) comes
+//!   after the FREE of those behind it.
+//! - **takeover**: who ends a dead owner's run looks at the claim once more after it has heard that the owner
+//!   is dead. A claim seen before that may have been committed since, and the slots behind the first
+//!   are no claims that a swap could compare.
+//! - The end of a take is asked after by [`Ring::wake_next_consumer`] as that of a hold.
 //!
 //! # Deaths
 //!
-//! | killed                      | left behind                        | seen by                       |
-//! |-----------------------------|------------------------------------|-------------------------------|
-//! | put, claims made, `tail` not| WRITING(dead) from `tail` on       | producers help; then as below |
-//! | put, some committed         | a prefix; the rest WRITING(dead)   | who waits for it: SKIP        |
-//! | take, some committed        | a prefix is taken; `head` behind   | any consumer helps            |
-//!
-//! A close between the claims and the CAS of `tail` lets those count that others had moved `tail`
-//! past by then, a prefix again; the rest is skipped.
+//! | killed                     | left behind                          | seen by                           |
+//! |----------------------------|--------------------------------------|-----------------------------------|
+//! | put, after the claim       | FILLING(dead, n), perhaps at `tail`  | producers help; who waits: SKIP, all n |
+//! | put, after the commit      | n items; perhaps no wake             | the next look                     |
+//! | take, before the commit    | READING(dead)                        | who waits for it: FULL            |
+//! | take, after the commit     | CLEARING(dead, n)                    | who waits, at either end: FREE, all n |
+//! | take, after the last FREE  | `head` behind                        | any consumer helps, one by one    |
+//! | repair, anywhere           | the same; the first slot goes last   | the next one                      |
+
+use core::slice::ChunksExactMut;
 
 use crossproc_segment::MemberId;
 
-use super::{NoItem, Position, Refused, Ring, Word};
-use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use super::word::MAX_RUN;
+use super::{Lap, NoItem, Position, Refused, Ring, Word};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 impl Ring {
     /// Puts payloads of `words` each, one after the other, as many as there is room for at the
-    /// write end, at least one; tells how many. The caller wakes as many consumers.
+    /// write end and as one word can claim, at least one; tells how many. The caller wakes as many
+    /// consumers. Whoever is killed in it has put all of them or none.
     ///
     /// # Errors
     ///
@@ -37,7 +74,7 @@ impl Ring {
     /// # Panics
     ///
     /// If the slot has fewer words, or `payloads` is not `count` times as long.
-    #[inline]
+    #[inline(always)]
     pub fn put_run(
         &self,
         me: MemberId,
@@ -49,7 +86,7 @@ impl Ring {
     }
 
     /// As [`put_run`](Self::put_run) by one who is killed where `lives` says false: it is asked
-    /// after the claims, after `tail` and after each commit. For the model checker.
+    /// after the claim, after `tail` and before each commit. For the model checker.
     #[doc(hidden)]
     #[inline(always)]
     pub fn put_run_while(
@@ -66,82 +103,112 @@ impl Ring {
             return Ok(0);
         }
         for _ in 0..self.rounds() {
-            let Some((start, _)) = self.free_at_tail()? else { continue };
-            let claimed = self.claim_run(start, me, count);
-            if claimed == 0 {
+            let Some((start, first)) = self.free_at_tail()? else { continue };
+            let count = self.free_from(start, count);
+            let free = Word::free(start.lap()).bits();
+            let word = Word::filling(start.lap(), me, count);
+            // ORDERING: acquire side of *reuse*; release for who meets the claim and helps.
+            if first.compare_exchange(free, word.bits(), AcqRel, Relaxed).is_err() {
                 continue;
             }
             if !lives() {
                 return Ok(0);
             }
-            let counted = self.pass_tail_by(start, claimed);
-            let (mut at, mut payloads) = (start, payloads.chunks_exact(words.max(1)));
-            for index in 0..claimed {
-                // Checked when it was claimed.
-                let Some(slot) = self.slot(at) else { break };
-                if !lives() {
-                    return Ok(index);
-                }
-                if index < counted {
-                    self.write_at(slot, payloads.next().unwrap_or_default());
-                    // commit: this item is in the queue; a store, as in `put_at`.
-                    // ORDERING: release side of *publish*.
-                    slot.store(Word::full(at.lap()).bits(), Release);
-                } else {
-                    self.skip_at(at, slot, Word::writing(at.lap(), me));
-                }
-                at = at.next(self.capacity);
+            if !self.pass_tail_by(start, count) {
+                self.skip_at(start, first, word);
+                continue;
             }
-            return match counted {
-                0 if self.is_closed() => Err(self.refuse_closed()),
-                0 => Err(Refused::Corrupt),
-                _ => Ok(counted),
-            };
+            let mut payloads = payloads.chunks_exact(words.max(1));
+            self.write_at(first, payloads.next().unwrap_or_default());
+            let written = self.each_after(start, count, |slot, lap| {
+                let alive = lives();
+                if alive {
+                    self.write_at(slot, payloads.next().unwrap_or_default());
+                    // ORDERING: release side of *publish*.
+                    slot.store(Word::full(lap).bits(), Release);
+                }
+                alive
+            });
+            if written + 1 < count {
+                return Ok(0);
+            }
+            if !lives() {
+                return Ok(0);
+            }
+            // commit: all the items are in the queue; a store, as in `put_at`.
+            // ORDERING: release side of *publish*.
+            first.store(Word::full(start.lap()).bits(), Release);
+            return Ok(count);
         }
         Err(Refused::Corrupt)
     }
 
-    /// Claims the slots from `start` on, `count` of them or as many as are free.
-    fn claim_run(&self, start: Position, me: MemberId, count: u32) -> u32 {
-        let mut at = start;
-        for claimed in 0..count.min(self.capacity) {
-            let Some(slot) = self.slot(at) else { return claimed };
-            let free = Word::free(at.lap()).bits();
-            let word = Word::writing(at.lap(), me).bits();
-            // ORDERING: acquire side of *reuse*; release for who meets the claim and helps.
-            if slot.compare_exchange(free, word, AcqRel, Relaxed).is_err() {
-                return claimed;
-            }
-            at = at.next(self.capacity);
-        }
-        count.min(self.capacity)
+    /// How many slots from `start` on are free, `count` at most and as one word can claim: the first
+    /// was seen to be.
+    #[inline(always)]
+    fn free_from(&self, start: Position, count: u32) -> u32 {
+        let most = count.min(self.capacity).min(MAX_RUN);
+        1 + self.each_after(start, most, |slot, lap| {
+            // ORDERING: acquire side of *reuse*.
+            slot.load(Acquire) == Word::free(lap).bits()
+        })
     }
 
-    /// Moves `tail` past `count` slots from `start` on, all claimed by the caller. Tells how many of
-    /// them count: all, unless the queue was closed before.
-    fn pass_tail_by(&self, start: Position, count: u32) -> u32 {
-        let mut end = start;
-        (0..count).for_each(|_| end = end.next(self.capacity));
-        let mut tail = start.bits();
-        // Each failure is a step by a helper, or the close.
-        for _ in 0..=count {
-            let passed = Position::from_bits(tail).past(start, self.capacity);
-            if Position::is_closed(tail) || passed >= count {
-                return passed.min(count);
-            }
-            // ORDERING: release side of *tail*. A failure needs no acquire: the claims are our own.
-            match self.header().tail.0.compare_exchange(tail, end.bits(), Release, Relaxed) {
-                Ok(_) => return count,
-                Err(found) => tail = found,
+    /// Does something to each of the `count` slots from `start` on but the first, in order, until it says
+    /// false; tells how many said true. The lap that it is told is the slot's.
+    #[inline(always)]
+    fn each_after(
+        &self,
+        start: Position,
+        count: u32,
+        mut what: impl FnMut(&AtomicU64, Lap) -> bool,
+    ) -> u32 {
+        let first = start.index().saturating_add(1);
+        let end = start.index().saturating_add(count.min(self.capacity));
+        let mut done = 0;
+        let parts = [
+            (first..end.min(self.capacity), start.lap()),
+            (0..end.saturating_sub(self.capacity), start.lap().next()),
+        ];
+        for (indices, lap) in parts {
+            for index in indices {
+                let Some(slot) = self.slot(Position::at(lap, index)) else { return done };
+                if !what(slot, lap) {
+                    return done;
+                }
+                done += 1;
             }
         }
-        // No helper moves `tail` so often without passing the claims: a peer writes rubbish.
-        0
+        done
+    }
+
+    /// Moves `tail` past `count` slots from `start` on, all claimed by the caller. False: the queue
+    /// was closed before, and they do not count.
+    #[inline]
+    fn pass_tail_by(&self, start: Position, count: u32) -> bool {
+        let end = start.after(count, self.capacity).bits();
+        // ORDERING: release side of *tail*. A failure needs no acquire: the claim is our own.
+        match self.header().tail.0.compare_exchange(start.bits(), end, Release, Relaxed) {
+            Ok(_) => true,
+            // Somebody helped, and perhaps somebody closed the queue after that.
+            Err(found) if Position::is_closed(found) => {
+                Position::from_bits(found).past(start, self.capacity) >= count
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Moves `tail` past a slot that was seen claimed by `word`, and past the rest of its run.
+    pub(super) fn help_tail(&self, at: Position, word: Word) {
+        let end = at.after(word.width().min(self.capacity), self.capacity).bits();
+        // ORDERING: release side of *tail*.
+        let _ = self.header().tail.0.compare_exchange(at.bits(), end, Release, Relaxed);
     }
 
     /// Takes up to `count` items of `words` each into `out`, as many as are ready at the read end,
     /// at least one; tells how many. The caller wakes as many producers. None if a lease was ever
-    /// made: then there is more to look at than the ring.
+    /// made: then there is more to look at than the ring. Whoever is killed in it has taken all of
+    /// them or none.
     ///
     /// # Errors
     ///
@@ -150,7 +217,30 @@ impl Ring {
     /// # Panics
     ///
     /// If the slot has fewer words, or `out` is not `count` times as long.
-    pub fn take_run(&self, out: &mut [u64], words: usize, count: u32) -> Result<u32, NoItem> {
+    #[inline(always)]
+    pub fn take_run(
+        &self,
+        me: MemberId,
+        out: &mut [u64],
+        words: usize,
+        count: u32,
+    ) -> Result<u32, NoItem> {
+        self.take_run_while(me, out, words, count, || true)
+    }
+
+    /// As [`take_run`](Self::take_run) by one who is killed where `lives` says false: it is asked
+    /// after the claim, after the commit, before each place is freed and before `head`. For the model
+    /// checker.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn take_run_while(
+        &self,
+        me: MemberId,
+        out: &mut [u64],
+        words: usize,
+        count: u32,
+        mut lives: impl FnMut() -> bool,
+    ) -> Result<u32, NoItem> {
         assert!(words <= self.payload_words(), "payload longer than the slot");
         assert_eq!(out.len(), words * count as usize, "room for each item");
         if count == 0 {
@@ -161,37 +251,67 @@ impl Ring {
             if start.is_leased() {
                 return Ok(0);
             }
-            if self.full_at(start)?.is_none() {
+            let Some(first) = self.full_at(start)? else { continue };
+            let full = Word::full(start.lap()).bits();
+            let reading = Word::reading(start.lap(), me).bits();
+            // ORDERING: acquire side of *publish*; release for who meets the claim.
+            if first.compare_exchange(full, reading, AcqRel, Relaxed).is_err() {
                 continue;
             }
-            let (mut at, mut taken) = (start, 0);
+            if !lives() {
+                return Ok(0);
+            }
             let mut rooms = out.chunks_exact_mut(words.max(1));
-            while taken < count.min(self.capacity) {
-                let Some(slot) = self.slot(at) else { break };
-                let full = Word::full(at.lap()).bits();
-                // ORDERING: acquire side of *publish*.
-                if slot.load(Acquire) != full {
-                    break;
+            self.read_at(first, rooms.next().unwrap_or_default());
+            let count = self.read_from(start, &mut rooms, count);
+            // commit: all these items are taken.
+            // ORDERING: release for who finishes it after a death.
+            first.store(Word::clearing(start.lap(), me, count).bits(), Release);
+            let freed = self.each_after(start, count, |slot, lap| {
+                let alive = lives();
+                if alive {
+                    // ORDERING: release side of *reuse*.
+                    slot.store(Word::free(lap.next()).bits(), Release);
                 }
-                self.read_at(slot, rooms.next().unwrap_or_default());
-                let free = Word::free(at.lap().next()).bits();
-                // commit: this item is taken.
-                // ORDERING: release side of *reuse*.
-                if slot.compare_exchange(full, free, Release, Relaxed).is_err() {
-                    break;
-                }
-                at = at.next(self.capacity);
-                taken += 1;
+                alive
+            });
+            if freed + 1 < count {
+                return Ok(count);
             }
-            if taken > 0 {
-                self.pass_head_to(start, at);
-                return Ok(taken);
+            if !lives() {
+                return Ok(count);
             }
+            // ORDERING: release side of *reuse*. Before the load in `wake_next_consumer` stands the
+            // barrier of `has_waiters`, as after every commit.
+            first.store(Word::free(start.lap().next()).bits(), Release);
+            if !lives() {
+                return Ok(count);
+            }
+            self.pass_head_to(start, start.after(count, self.capacity));
+            if self.items().has_waiters() {
+                self.wake_next_consumer();
+            }
+            return Ok(count);
         }
         Err(NoItem::Corrupt)
     }
 
-    /// Moves `head` from `start` to `end`, past slots that the caller has taken.
+    /// Reads the items behind the one at `start`, which the caller holds, as many as there are rooms
+    /// and as one word can speak for; tells how many there are with the first.
+    #[inline(always)]
+    fn read_from(&self, start: Position, rooms: &mut ChunksExactMut<'_, u64>, count: u32) -> u32 {
+        let most = count.min(self.capacity).min(MAX_RUN);
+        1 + self.each_after(start, most, |slot, lap| {
+            // ORDERING: acquire side of *publish*.
+            let full = slot.load(Acquire) == Word::full(lap).bits();
+            if full {
+                self.read_at(slot, rooms.next().unwrap_or_default());
+            }
+            full
+        })
+    }
+
+    /// Moves `head` from `start` to `end`, past slots that the caller has freed.
     fn pass_head_to(&self, start: Position, end: Position) {
         let mut head = start.bits();
         while end.past(Position::from_bits(head), self.capacity) > 0 {
@@ -205,6 +325,54 @@ impl Ring {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Ends the run of a dead producer: none of it was put. The first slot goes last, so that whoever
+    /// dies in this leaves a run.
+    #[cold]
+    pub(super) fn skip_run(&self, start: Position, first: &AtomicU64, word: Word) -> bool {
+        self.each_after(start, word.width(), |slot, lap| {
+            for seen in [Word::free(lap), Word::full(lap)] {
+                // ORDERING: *takeover*.
+                let _ = slot.compare_exchange(seen.bits(), Word::skip(lap).bits(), AcqRel, Relaxed);
+            }
+            true
+        });
+        let skip = Word::skip(start.lap()).bits();
+        // commit: none of these places carries an item.
+        // ORDERING: *takeover*.
+        first.compare_exchange(word.bits(), skip, AcqRel, Relaxed).is_ok()
+    }
+
+    /// Frees the places of what a dead consumer had taken. The first slot goes last, see
+    /// [`Ring::skip_run`].
+    #[cold]
+    pub(super) fn clear_run(&self, start: Position, first: &AtomicU64, word: Word) -> bool {
+        let count = word.width().min(self.capacity);
+        self.each_after(start, count, |slot, lap| {
+            let (full, free) = (Word::full(lap), Word::free(lap.next()));
+            // ORDERING: *takeover*, and release side of *reuse*.
+            let _ = slot.compare_exchange(full.bits(), free.bits(), AcqRel, Relaxed);
+            true
+        });
+        let free = Word::free(start.lap().next()).bits();
+        // commit: the places are free.
+        // ORDERING: *takeover*, and release side of *reuse*; SeqCst for `wake_next_consumer`.
+        let freed = first.compare_exchange(word.bits(), free, SeqCst, Relaxed).is_ok();
+        if freed {
+            self.pass_head_to(start, start.after(count, self.capacity));
+            self.header().space().notify_many(count);
+        }
+        freed
+    }
+
+    /// Tells whether somebody has to do with the place at the read end, at that moment: there is an item, or
+    /// there may be one soon.
+    #[must_use]
+    #[inline]
+    pub fn is_busy_at_head(&self) -> bool {
+        let at = self.load_head();
+        self.slot(at).is_some_and(|slot| slot.load(Relaxed) != Word::free(at.lap()).bits())
     }
 
     /// Reads the item at the read end, which stays there, into `out`.

@@ -199,7 +199,9 @@ impl Ring {
                 return self.closed_or_look_again();
             }
             (0, State::Free) | (-1, State::Taken) => NoItem::Empty,
-            (0, State::Writing | State::Reading) => NoItem::Pending,
+            (0, State::Writing | State::Reading | State::Filling | State::Clearing) => {
+                NoItem::Pending
+            }
             // A full one was looked at before; an earlier lap at `head` nobody leaves.
             _ => return Some(NoItem::Corrupt),
         };

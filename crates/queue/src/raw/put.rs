@@ -134,11 +134,12 @@ impl Ring {
         match (word.past(at.lap()), word.state()) {
             (_, State::Unknown) => return Err(Refused::Corrupt),
             (0, State::Free) => return Ok(Some((at, slot))),
-            (0.., _) => {
+            (0, _) => self.help_tail(at, word),
+            (1.., _) => {
                 self.pass_tail(at);
             }
             (-1, State::Skip) => self.pass_skip(at.lap_before(), slot),
-            (-1, State::Full | State::Writing | State::Reading | State::Taken) => {
+            (-1, state) if state != State::Free => {
                 if self.header().tail.0.load(Relaxed) == tail {
                     return Err(Refused::Full);
                 }
@@ -204,14 +205,14 @@ impl Ring {
             let Some(slot) = self.slot(at) else { break };
             // ORDERING: acquire side of the claim; who sees `tail` moved sees the claim.
             let word = Word::from_bits(slot.load(Acquire));
-            let claimed = match word.past(at.lap()) {
-                0 => word.state() != State::Free,
-                laps => laps > 0,
-            };
-            if !claimed || Position::is_closed(tail) {
-                return at;
+            match word.past(at.lap()) {
+                _ if Position::is_closed(tail) => return at,
+                0 if word.state() != State::Free => self.help_tail(at, word),
+                1.. => {
+                    self.pass_tail(at);
+                }
+                _ => return at,
             }
-            self.pass_tail(at);
         }
         Position::from_bits(self.header().tail.0.load(Relaxed))
     }

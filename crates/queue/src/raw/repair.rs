@@ -33,7 +33,7 @@ impl Ring {
         }
     }
 
-    /// WRITING(dead) becomes SKIP and READING(dead) becomes FULL, in the lap of `at` only.
+    /// WRITING(dead) becomes SKIP and READING(dead) becomes FULL, and runs end, in the lap of `at` only.
     fn end_dead_claim(
         &self,
         at: Position,
@@ -42,20 +42,28 @@ impl Ring {
     ) -> bool {
         // ORDERING: Acquire, as the owner's life is asked after.
         let word = Word::from_bits(slot.load(Acquire));
-        let ended = match word.state() {
-            State::Writing => Word::skip(at.lap()),
-            State::Reading => Word::full(at.lap()),
+        match word.state() {
+            State::Writing | State::Reading | State::Filling | State::Clearing => {}
             State::Skip | State::Full => return word.past(at.lap()) == 0,
             // What stands in the way of a producer then is the entry, which is repaired as a whole.
             State::Free | State::Taken | State::Unknown => return false,
-        };
+        }
         // A claim that names nobody was made by nobody alive.
         if word.past(at.lap()) != 0 || word.owner().is_some_and(alive) {
             return false;
         }
-        // commit: the claim is over.
-        // ORDERING: *takeover*.
-        if slot.compare_exchange(word.bits(), ended.bits(), AcqRel, Relaxed).is_ok() {
+        // Of a run the slots behind are ended first, so the claim has to be its owner's last word.
+        // ORDERING: *takeover*; after the answer that the owner is dead.
+        if slot.load(Acquire) != word.bits() {
+            return true;
+        }
+        let ended = match word.state() {
+            State::Filling => self.skip_run(at, slot, word),
+            State::Clearing => self.clear_run(at, slot, word),
+            State::Writing => end_claim(slot, word, Word::skip(at.lap())),
+            _ => end_claim(slot, word, Word::full(at.lap())),
+        };
+        if ended {
             self.items().notify_one();
         }
         true
@@ -78,4 +86,10 @@ impl Ring {
             }
         }
     }
+}
+
+fn end_claim(slot: &AtomicU64, claim: Word, ended: Word) -> bool {
+    // commit: the claim is over.
+    // ORDERING: *takeover*.
+    slot.compare_exchange(claim.bits(), ended.bits(), AcqRel, Relaxed).is_ok()
 }

@@ -18,6 +18,13 @@ const STATE_BITS: u32 = 4;
 const STATE_MASK: u64 = (1 << STATE_BITS) - 1;
 const OWNER_MASK: u64 = (1 << 28) - 1;
 const OWNED_LAP_SHIFT: u32 = 32;
+const RUN_BITS: u32 = 6;
+const RUN_MASK: u64 = (1 << RUN_BITS) - 1;
+const RUN_SHIFT: u32 = OWNED_LAP_SHIFT;
+const RUN_LAP_SHIFT: u32 = RUN_SHIFT + RUN_BITS;
+
+/// Most slots that one word can claim.
+pub const MAX_RUN: u32 = 1 << RUN_BITS;
 
 /// What a slot is in, by the low four bits of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +41,10 @@ pub enum State {
     Reading,
     /// On its way into a lease's entry, which the word names; see `lease`.
     Taken,
+    /// A producer's, which fills this slot and those after it; see `batch`.
+    Filling,
+    /// A consumer's, which has taken this item and those after it, and frees them; see `batch`.
+    Clearing,
     /// Not a state of this version: a peer wrote rubbish.
     Unknown,
 }
@@ -44,6 +55,8 @@ const FULL: u64 = 2;
 const SKIP: u64 = 3;
 const READING: u64 = 4;
 const TAKEN: u64 = 5;
+const FILLING: u64 = 6;
+const CLEARING: u64 = 7;
 
 /// A lap, modulo `2^LAP_BITS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +101,13 @@ impl Position {
     #[must_use]
     pub fn from_bits(bits: u64) -> Self {
         Self(bits & !CLOSED)
+    }
+
+    /// The slot `index` in `lap`.
+    #[inline]
+    #[must_use]
+    pub fn at(lap: Lap, index: u32) -> Self {
+        Self(lap.0 << INDEX_BITS | u64::from(index) & INDEX_MASK)
     }
 
     /// The word of `head`, with its top bit, so that a CAS compares that too.
@@ -172,6 +192,19 @@ impl Position {
         }
     }
 
+    /// The position `count` after this one; `count` is at most the capacity.
+    #[inline]
+    #[must_use]
+    pub fn after(self, count: u32, capacity: u32) -> Self {
+        let index = self.index() + count;
+        if index >= capacity {
+            let start = u64::from(index - capacity);
+            Self(self.lap().next().0 << INDEX_BITS | start | self.0 & LEASED)
+        } else {
+            Self(self.0 + u64::from(count))
+        }
+    }
+
     /// The position of the same slot one lap before.
     #[inline]
     #[must_use]
@@ -189,13 +222,13 @@ impl Position {
     }
 }
 
-/// A slot's word: `state:4` with a lap, or with an owner or entry and the low 32 bits of the lap.
+/// A slot's word: `state:4` with a lap, or with an owner or entry and the low bits of the lap.
 ///
-/// | bits  | FREE, FULL, SKIP | WRITING, READING | TAKEN        |
-/// |------:|------------------|------------------|--------------|
-/// |  0..4 | state            | state            | state        |
-/// | 4..32 | lap              | owner            | entry        |
-/// | 32..64| lap, to bit 43   | lap's low 32     | lap's low 32 |
+/// | bits  | FREE, FULL, SKIP | WRITING, READING | TAKEN        | FILLING, CLEARING         |
+/// |------:|------------------|------------------|--------------|---------------------------|
+/// |  0..4 | state            | state            | state        | state                     |
+/// | 4..32 | lap              | owner            | entry        | owner                     |
+/// | 32..64| lap, to bit 43   | lap's low 32     | lap's low 32 | slots - 1:6, lap's low 26 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(u64);
 
@@ -256,6 +289,29 @@ impl Word {
         Self(lap.0 << OWNED_LAP_SHIFT | (u64::from(entry) & OWNER_MASK) << STATE_BITS | TAKEN)
     }
 
+    /// `count` slots from here on claimed for filling by `owner`; in `1..=MAX_RUN`.
+    #[inline]
+    #[must_use]
+    pub fn filling(lap: Lap, owner: MemberId, count: u32) -> Self {
+        Self(run(lap, owner, count) | FILLING)
+    }
+
+    /// The items of `count` slots from here on taken by `owner`; in `1..=MAX_RUN`.
+    #[inline]
+    #[must_use]
+    pub fn clearing(lap: Lap, owner: MemberId, count: u32) -> Self {
+        Self(run(lap, owner, count) | CLEARING)
+    }
+
+    /// How many slots this word speaks for: of a run all of it.
+    #[must_use]
+    pub fn width(self) -> u32 {
+        match self.state() {
+            State::Filling | State::Clearing => (self.0 >> RUN_SHIFT & RUN_MASK) as u32 + 1,
+            _ => 1,
+        }
+    }
+
     /// The entry that a taken slot's item is in, to be compared with the number of entries.
     #[must_use]
     pub fn entry(self) -> Option<u32> {
@@ -274,6 +330,8 @@ impl Word {
             SKIP => State::Skip,
             READING => State::Reading,
             TAKEN => State::Taken,
+            FILLING => State::Filling,
+            CLEARING => State::Clearing,
             _ => State::Unknown,
         }
     }
@@ -281,8 +339,9 @@ impl Word {
     /// Who holds the claim; `None` where there is none, or where the word names nobody.
     #[must_use]
     pub fn owner(self) -> Option<MemberId> {
-        if !matches!(self.state(), State::Writing | State::Reading) {
-            return None;
+        match self.state() {
+            State::Writing | State::Reading | State::Filling | State::Clearing => {}
+            _ => return None,
         }
         let id = u32::try_from(self.0 >> STATE_BITS & OWNER_MASK).ok()?;
         MemberId::new(id)
@@ -291,15 +350,12 @@ impl Word {
     /// How many laps this word is past `lap`: 0 for the lap itself, negative for an earlier one.
     #[must_use]
     pub fn past(self, lap: Lap) -> i64 {
-        if self.has_short_lap() {
-            signed((self.0 >> OWNED_LAP_SHIFT).wrapping_sub(lap.0), 32)
-        } else {
-            signed((self.0 >> STATE_BITS).wrapping_sub(lap.0), LAP_BITS)
-        }
-    }
-
-    fn has_short_lap(self) -> bool {
-        matches!(self.state(), State::Writing | State::Reading | State::Taken)
+        let (shift, bits) = match self.state() {
+            State::Writing | State::Reading | State::Taken => (OWNED_LAP_SHIFT, 32),
+            State::Filling | State::Clearing => (RUN_LAP_SHIFT, 64 - RUN_LAP_SHIFT),
+            State::Free | State::Full | State::Skip | State::Unknown => (STATE_BITS, LAP_BITS),
+        };
+        signed((self.0 >> shift).wrapping_sub(lap.0), bits)
     }
 }
 
@@ -308,9 +364,15 @@ fn owned(lap: Lap, owner: MemberId) -> u64 {
     lap.0 << OWNED_LAP_SHIFT | u64::from(owner.get()) << STATE_BITS
 }
 
+#[inline]
+fn run(lap: Lap, owner: MemberId, count: u32) -> u64 {
+    let more = u64::from(count.wrapping_sub(1)) & RUN_MASK;
+    lap.0 << RUN_LAP_SHIFT | more << RUN_SHIFT | u64::from(owner.get()) << STATE_BITS
+}
+
 #[cfg(all(test, not(crossproc_loom)))]
 mod tests {
-    use super::{LAP_MASK, Lap, Position, State, Word};
+    use super::{LAP_MASK, Lap, MAX_RUN, Position, State, Word};
     use crossproc_segment::MemberId;
 
     #[test]
@@ -325,6 +387,10 @@ mod tests {
             at = at.next(3);
             assert_eq!((at.lap(), at.index()), (Lap(u64::from(step / 3)), step % 3));
             assert_eq!(at.past(Position::from_bits(0), 3), step.min(3));
+            for more in 0..=3 {
+                let end = (0..more).fold(at, |end, _| end.next(3));
+                assert_eq!(at.after(more, 3), end);
+            }
         }
         let last = Position(LAP_MASK << 24 | 2);
         assert_eq!(last.next(3), Position(0));
@@ -343,6 +409,14 @@ mod tests {
             );
             assert_eq!(word.past(Lap(lap).next()), -1);
             assert_eq!(Word::full(Lap(lap)).past(Lap(lap).previous()), 1);
+            for count in [1, 2, MAX_RUN] {
+                let word = Word::clearing(Lap(lap), id, count);
+                assert_eq!(
+                    (word.state(), word.owner(), word.width(), word.past(Lap(lap))),
+                    (State::Clearing, Some(id), count, 0)
+                );
+                assert_eq!(word.past(Lap(lap).previous()), 1);
+            }
         }
     }
 }

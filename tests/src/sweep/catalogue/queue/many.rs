@@ -1,4 +1,5 @@
-//! Runs of items: whoever dies in one has put, or taken, a prefix.
+//! Runs of items: whoever dies in one has put, or taken, all of it or nothing; of large items, which go
+//! one by one, a prefix.
 
 use crossproc_queue::Queue;
 
@@ -44,8 +45,24 @@ impl<T: Item> Stage<T> {
     fn check_prefix(&self, found: &[u64], run: &[u64]) -> Finding {
         let due: Vec<u64> = self.items.iter().chain(run).copied().collect();
         match found.len().checked_sub(self.items.len()) {
-            Some(done) if due.starts_with(found) => Ok(DONE[done]),
+            Some(done) if due.starts_with(found) && Self::may_end_at(done, run.len()) => {
+                Ok(DONE[done])
+            }
             _ => Err(format!("the items are {found:?}")),
+        }
+    }
+
+    /// Whether a run of `all` may be cut short where `done` are.
+    fn may_end_at(done: usize, all: usize) -> bool {
+        T::HELD || done == 0 || done == all
+    }
+
+    /// What can be left of a run of `all` items.
+    fn outcomes(all: usize) -> &'static [&'static str] {
+        match (T::HELD, all) {
+            (true, _) => &DONE[..=all],
+            (false, 2) => &["none", "two"],
+            (false, _) => &["none", "all"],
         }
     }
 }
@@ -83,7 +100,7 @@ pub(super) fn put<T: Item>(
     let room = (capacity - items.len()).min(RUN.len());
     let checked = stage.clone();
     let check = move |_: &_| checked.check_prefix(&checked.drain()?, &RUN[..room]);
-    let scenario = Scenario::in_memory(memory, &DONE[..=room], victim, check);
+    let scenario = Scenario::in_memory(memory, Stage::<T>::outcomes(room), victim, check);
     // Beside another's put there has to be room for both.
     Ok(if room + 1 > capacity - items.len() { scenario } else { beside_put(scenario, &stage) })
 }
@@ -103,11 +120,14 @@ fn beside_put<T: Item>(scenario: Scenario, stage: &Stage<T>) -> Scenario {
         match new.iter().position(|&number| number == OTHERS) {
             Some(0) => Ok("before"),
             Some(3) => Ok("behind"),
-            _ => Ok("between"),
+            _ if T::HELD => Ok("between"),
+            _ => Err(format!("an item within the run: {new:?}")),
         }
     };
+    let outcomes: &[&str] =
+        if T::HELD { &["before", "between", "behind"] } else { &["before", "behind"] };
     let act = move |patience| other.put_within(patience);
-    scenario.meanwhile("put_timeout", &["before", "between", "behind"], act, check)
+    scenario.meanwhile("put_timeout", outcomes, act, check)
 }
 
 /// What [`Stage::put_within`] puts.
@@ -121,12 +141,17 @@ pub(super) fn get<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<
     let check = move |_: &_| -> Finding {
         let found = checked.drain()?;
         match checked.items.len().checked_sub(found.len()) {
-            Some(taken) if found[..] == checked.items[taken..] => Ok(DONE[taken]),
+            Some(taken)
+                if found[..] == checked.items[taken..]
+                    && Stage::<T>::may_end_at(taken, checked.items.len().min(3)) =>
+            {
+                Ok(DONE[taken])
+            }
             _ => Err(format!("the items are {found:?}")),
         }
     };
     let most = items.len().min(3);
-    let scenario = Scenario::in_memory(memory, &DONE[..=most], victim, check);
+    let scenario = Scenario::in_memory(memory, Stage::<T>::outcomes(most), victim, check);
     // Another that gets must leave one, or the victim could wait for ever; and large ones it finds
     // held now and then, as beside a single get.
     Ok(if items.len() < 4 || T::HELD { scenario } else { beside_get(scenario, &stage) })
@@ -145,12 +170,12 @@ fn beside_get<T: Item>(scenario: Scenario, stage: &Stage<T>) -> Scenario {
         }
         match others {
             Some(1) => Ok("before"),
-            Some(2 | 3) => Ok("between"),
+            Some(REFUSED) => Ok("held"),
             Some(4) => Ok("behind"),
             _ => Err(format!("the other got {others:?}")),
         }
     };
-    let outcomes = &["before", "between", "behind"];
+    let outcomes = &["before", "held", "behind"];
     scenario.meanwhile("get_timeout", outcomes, move |patience| other.get_within(patience), check)
 }
 
@@ -163,7 +188,7 @@ pub(super) fn waiter_in_get<T: Item>() -> Result<Scenario, String> {
         let found = stage.drain()?;
         match (witness.waiter, witness.helped) {
             (Some(HELP), true) if found.is_empty() => Ok("helped"),
-            (Some(VICTIM), false) if RUN[1..].starts_with(&found) => Ok("woken"),
+            (Some(VICTIM), false) if RUN[1..] == found => Ok("woken"),
             got => Err(format!("the waiter got {got:?}, and {found:?} are left")),
         }
     };
@@ -182,7 +207,7 @@ pub(super) fn waiter_in_put<T: Item>() -> Result<Scenario, String> {
         let found = stage.drain()?;
         match (witness.waiter, witness.helped, &found[..]) {
             (Some(HELP), true, [2, HELP]) => Ok("helped"),
-            (Some(HELP), false, [2, HELP] | [HELP]) => Ok("woken"),
+            (Some(HELP), false, [HELP]) => Ok("woken"),
             got => Err(format!("the waiter's put gave, and these are left: {got:?}")),
         }
     };
@@ -205,11 +230,14 @@ pub(super) fn put_after_put<T: Item>() -> Result<Scenario, String> {
         });
         let done = prefixes.filter(|old| found.starts_with(old)).max_by_key(Vec::len);
         match done.map(|old| found[old.len()..].to_vec()) {
-            Some(new) if RUN.starts_with(&new) => Ok(DONE[new.len()]),
+            Some(new) if RUN.starts_with(&new) && Stage::<T>::may_end_at(new.len(), 3) => {
+                Ok(DONE[new.len()])
+            }
             _ => Err(format!("the items are {found:?}")),
         }
     };
-    Ok(Scenario::in_memory(memory, &DONE, victim, check).after_death_of(earlier))
+    let outcomes = Stage::<T>::outcomes(3);
+    Ok(Scenario::in_memory(memory, outcomes, victim, check).after_death_of(earlier))
 }
 
 /// A victim that takes a run comes upon all that an earlier put of one can leave.
@@ -221,11 +249,31 @@ pub(super) fn get_after_put<T: Item>() -> Result<Scenario, String> {
         let of_stage = found.iter().filter(|&&number| number < VICTIM).count();
         let (old, new) = found.split_at(of_stage);
         let taken = stage.items.len() - of_stage;
-        if old == &stage.items[taken..] && EARLIER_RUN.starts_with(new) {
+        let cut = Stage::<T>::may_end_at(new.len(), 3) && Stage::<T>::may_end_at(taken, 3);
+        if cut && old == &stage.items[taken..] && EARLIER_RUN.starts_with(new) {
             Ok(DONE[taken])
         } else {
             Err(format!("the items are {found:?}"))
         }
     };
-    Ok(Scenario::in_memory(memory, &DONE, victim, check).after_death_of(earlier))
+    let outcomes = Stage::<T>::outcomes(3);
+    Ok(Scenario::in_memory(memory, outcomes, victim, check).after_death_of(earlier))
 }
+
+/// A victim that takes a run comes upon all that an earlier take of one can leave.
+pub(super) fn get_after_get<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::new(8, 6, &[1, 2, 3, 4, 5, 6, 7])?;
+    let (earlier, victim) = (stage.getter_of(3), stage.getter_of(3));
+    let check = move |_: &_| -> Finding {
+        let found = stage.drain()?;
+        let taken = stage.items.len() - found.len().min(stage.items.len());
+        match taken {
+            0 | 3 | 6 if found == stage.items[taken..] => Ok(RUNS_TAKEN[taken / 3]),
+            _ => Err(format!("the items are {found:?}")),
+        }
+    };
+    Ok(Scenario::in_memory(memory, &RUNS_TAKEN, victim, check).after_death_of(earlier).one_more())
+}
+
+/// So many runs of three are taken.
+const RUNS_TAKEN: [&str; 3] = ["no run", "one run", "two runs"];
