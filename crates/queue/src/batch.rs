@@ -24,9 +24,10 @@ const RUN_WORDS: usize = 256;
 impl<T: Message> Queue<T> {
     /// Puts all the items, in order. Blocks while the queue is full.
     ///
-    /// Small items of a fixed size are put in runs, which costs less than half of a
-    /// [`put`](Self::put) each and wakes consumers once a run. Other producers' items may come
-    /// between. A process killed in it has put a prefix of the items.
+    /// Small items of a fixed size are put in runs of up to 64, which costs less than half of a
+    /// [`put`](Self::put) each and wakes consumers once a run. A run comes whole, others' items only
+    /// before or behind it; while its producer writes it, consumers wait for it. A process killed in
+    /// it has put whole runs, a prefix of the items.
     ///
     /// # Examples
     ///
@@ -92,7 +93,8 @@ impl<T: Message> Queue<T> {
     /// Takes the first items, up to `most` of them, and appends them to `out`; tells how many.
     /// Blocks while the queue is empty, and then takes what is ready.
     ///
-    /// A process killed in it has taken a prefix of them.
+    /// Small items of a fixed size are taken in runs of up to 64; while a consumer reads one, others wait
+    /// for it. A process killed in it has taken whole runs, a prefix of them.
     ///
     /// # Examples
     ///

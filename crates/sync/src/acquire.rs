@@ -5,6 +5,7 @@
 //! only, mark the word, sleep on that exact word, look again; ask after the owner when a slice has
 //! passed or a death was told.
 
+use core::hint;
 use core::mem;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
@@ -140,6 +141,8 @@ struct Looks {
 
 impl Looks {
     const GAP: u32 = 64;
+    /// Turns of one who was woken.
+    const FOLLOW: u32 = 200;
 
     fn is_due(&mut self) -> bool {
         let due = self.turn == self.next;
@@ -217,7 +220,27 @@ fn wait(
             return Err(LockFailure::Timeout);
         }
         rest = sleeper.sleep(lock.futex(), word.bits());
+        if rest == Rest::Look {
+            if let Some(news) = follow(lock, me) {
+                return Ok(news);
+            }
+        }
     }
+}
+
+/// For one who was woken: whoever woke it may have taken the lock again since, and gives it back the next
+/// moment. To sleep at once would cost that one another wake.
+fn follow(lock: &Lock, me: Holder) -> Option<News> {
+    let mut looks = Looks::default();
+    for _ in 0..Looks::FOLLOW {
+        if looks.is_due() && lock.word().owner().is_none() {
+            if let Claim::Done(news) = lock.claim(me, true) {
+                return Some(news);
+            }
+        }
+        hint::spin_loop();
+    }
+    None
 }
 
 /// In debug builds: says so if this thread is in a deadlock with others of any process, whose last
