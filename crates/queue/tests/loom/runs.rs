@@ -4,10 +4,18 @@
 //!
 //! | weakened                                        | red                              |
 //! |-------------------------------------------------|----------------------------------|
-//! | claims made by a store                          | a_producer_killed_in_a_run_...   |
-//! | all claims count, whatever `tail` says          | a_close_in_a_run_...             |
-//! | `tail` not moved                                | a_close_in_a_run_...             |
-//! | *publish*, acquire, of a take                   | two_consumers_share_a_run_...    |
+//! | the claim not looked at again after the death  | a_producer_killed_in_a_run_...   |
+//! | the first slot committed before the second      | a_run_beside_another_..., two more |
+//! | claim of a run by a store                       | a_run_beside_another_..., another |
+//! | a helper moves `tail` by one                    | a_run_beside_another_..., another |
+//! | all count, whatever `tail` says                 | a_close_in_a_run_...             |
+//! | no hold before a take                           | two_consumers_share_a_run_...    |
+//! | no CLEARING: places freed one by one            | a_consumer_killed_after_..., another |
+//! | the first place freed before the second         | a_consumer_killed_after_..., another |
+//! | the same by a repair                            | what_a_killed_consumer_took_...  |
+//! | a repair skips the first slot alone             | a_producer_killed_in_..., another |
+//! | a repair skips only what is FREE                | a_producer_killed_in_..., another |
+//! | *publish*, release, of the first slot           | two_consumers_share_a_run_...    |
 //! | second look of a peek by a load                 | who_peeks_sees_a_whole_item_...  |
 
 use crossproc_queue::raw::{NoItem, Refused};
@@ -199,6 +207,23 @@ fn two_repair_what_a_killed_consumer_took() {
             s.ring().repair_head(|who| s.alive(who));
         });
         put_two_beside_a_repair(&shared, rival);
+    });
+}
+
+/// Who comes while another clears up after a dead consumer gets nothing of what that one took.
+#[test]
+fn what_a_killed_consumer_took_is_not_there_while_its_places_are_freed() {
+    model_within(3, || {
+        let shared = Shared::new(2);
+        assert_eq!(put_two(&shared, id(1), u32::MAX), Ok(2));
+        assert_eq!(take_two_while(&shared, id(1), 2), [10, 11]);
+        shared.die(id(1));
+        let rival = spawn(&shared, |s| {
+            s.ring().repair_head(|who| s.alive(who));
+        });
+        assert_eq!((shared.try_take().ok(), shared.take_once()), (None, None));
+        rival.join().unwrap();
+        shared.assert_exact_capacity();
     });
 }
 

@@ -11,6 +11,9 @@ use super::word::{Word, header, reference};
 /// How often an operation looks again when others change what it looked at.
 pub(super) const ROUNDS: u32 = 1000;
 
+/// So many blocks that a process had before are looked at first.
+const REVISITS: usize = 4;
+
 /// Why nothing was taken out of a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TakeError {
@@ -59,7 +62,9 @@ impl Arena {
         magazines: &mut Magazines,
     ) -> Option<Block> {
         let class = self.geometry.class_for(bytes)?;
-        self.pop(class, who, magazines).or_else(|| self.alloc_slow(class, who, magazines))
+        self.pop(class, who, magazines)
+            .or_else(|| self.revisit(class, who, magazines))
+            .or_else(|| self.alloc_slow(class, who, magazines))
     }
 
     /// A block from the process's own magazine.
@@ -72,6 +77,23 @@ impl Arena {
     ) -> Option<Block> {
         while let Some(index) = magazines.pop(class) {
             if let Some(block) = self.grab(index, class, who) {
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    /// A block that this process had before, where a chunk has but one: whoever was given it has freed it
+    /// by now, the one that was had longest ago first. A refill would look through hints, whose lines
+    /// those who free write to.
+    fn revisit(&self, class: u32, who: &Who<'_>, magazines: &mut Magazines) -> Option<Block> {
+        if self.geometry.blocks(class) > 1 {
+            return None;
+        }
+        for turn in 0..REVISITS {
+            let chunk = magazines.haunt(class, turn).filter(|&at| at < self.geometry.chunks())?;
+            if let Some(block) = self.grab(self.first_header(chunk), class, who) {
+                magazines.found_in(class, chunk);
                 return Some(block);
             }
         }
