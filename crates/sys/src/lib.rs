@@ -34,6 +34,7 @@ pub mod membarrier;
 pub mod memfd;
 pub mod pidfd;
 pub mod poll;
+pub mod prefetch;
 pub mod process;
 pub mod socket;
 

@@ -96,6 +96,7 @@ impl Ring {
     /// and by then the payload is written, into a place that may be another's.
     #[inline(always)]
     fn put_at(&self, at: Position, slot: &AtomicU64, me: MemberId, payload: &[u64]) -> bool {
+        self.fetch_ahead(at);
         if self.claim_at(at, slot, me).is_none() {
             return false;
         }
