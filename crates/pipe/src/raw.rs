@@ -260,13 +260,13 @@ pub fn size_for(capacity: u64, lanes: u32) -> Option<usize> {
 /// # Invariants
 ///
 /// `header` and `capacity` bytes from `ring` on are mapped and aligned for as long as the view is
-/// used; `capacity` is a power of two, at least [`MIN_CAPACITY`].
+/// used; `lane` is one of the header's; `capacity` is a power of two, at least [`MIN_CAPACITY`].
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     header: NonNull<Header>,
+    lane: NonNull<Lane>,
     ring: NonNull<AtomicU64>,
     capacity: u64,
-    producer: Side,
 }
 
 // SAFETY: a view reaches atomics, and payloads in bytes that belong to its side of the ring.
@@ -289,8 +289,10 @@ impl View {
         capacity: u64,
         producer: Side,
     ) -> Self {
+        // SAFETY: the header is initialised, and lives as long.
+        let lane = NonNull::from(unsafe { &header.as_ref().lane[producer.index()] });
         // INVARIANT: by the safety contract.
-        Self { header, ring, capacity, producer }
+        Self { header, lane, ring, capacity }
     }
 
     /// The words before the rings.
@@ -303,7 +305,8 @@ impl View {
 
     #[inline(always)]
     fn lane(&self) -> &Lane {
-        &self.header().lane[self.producer.index()]
+        // SAFETY: by the type invariant.
+        unsafe { self.lane.as_ref() }
     }
 
     /// What those sleep on who wait for records.

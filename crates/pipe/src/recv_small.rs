@@ -30,21 +30,25 @@ impl<T: Message> Receiver<T> {
     ) -> Result<T, TryRecvError> {
         let Some(bytes) = small::<T>() else { return self.recv_message(patience()) };
         let mut words = Words::empty(bytes);
-        if self.take_at_once(bytes, &mut words) != ControlFlow::Break(Some(())) {
-            return self.recv_small(bytes, patience());
+        let more = !self.inlet().spin.streams();
+        if self.take_at_once(bytes, &mut words, more) != ControlFlow::Break(Some(())) {
+            return self.recv_small(patience());
         }
         self.inlet().view.space().notify_all();
         words.decode().map_err(TryRecvError::Malformed)
     }
 
-    /// Looks for a small item once. Breaks with one that it took, or without, if looking again would
-    /// be of no use.
+    /// Looks for a small item once, but where none is known only if `look` says so. Breaks with one that
+    /// it took, or without, if looking again would be of no use.
     ///
     /// No closure, which might not be inlined; then `bytes` would be no constant.
     #[inline(always)]
-    fn take_at_once(&self, bytes: usize, words: &mut Words) -> ControlFlow<Option<()>> {
+    fn take_at_once(&self, bytes: usize, words: &mut Words, look: bool) -> ControlFlow<Option<()>> {
         let inlet = self.inlet();
         let Some(mut taking) = inlet.turn.at_once() else { return ControlFlow::Break(None) };
+        if !look && !taking.knows_more() {
+            return ControlFlow::Continue(());
+        }
         if !self.end.is_ours() {
             return ControlFlow::Break(None);
         }
@@ -60,7 +64,8 @@ impl<T: Message> Receiver<T> {
     /// Waits for a small item as for any message, but looks for one first.
     #[cold]
     #[inline(never)]
-    fn recv_small(&self, bytes: usize, patience: Patience) -> Result<T, TryRecvError> {
+    fn recv_small(&self, patience: Patience) -> Result<T, TryRecvError> {
+        let Some(bytes) = small::<T>() else { return self.recv_message(patience) };
         let mut words = Words::empty(bytes);
         let spun = if patience.is_none() { Spun::InVain } else { self.spin_for(bytes, &mut words) };
         let spent = Spin::spent();
@@ -89,17 +94,20 @@ impl<T: Message> Receiver<T> {
 
     /// Spins for a small item in turns of one look each, as long as they are this thread's own anyway:
     /// each is a few loads, while [`receive`](Self::receive) holds the turn, and ends it with a fence.
+    #[inline(always)]
     fn spin_for(&self, bytes: usize, words: &mut Words) -> Spun {
-        match self.take_at_once(bytes, words) {
-            ControlFlow::Break(Some(())) => return Spun::Taken,
-            ControlFlow::Break(None) => return Spun::InVain,
-            ControlFlow::Continue(()) => {}
-        }
         let inlet = self.inlet();
+        if !inlet.spin.streams() {
+            match self.take_at_once(bytes, words, true) {
+                ControlFlow::Break(Some(())) => return Spun::Taken,
+                ControlFlow::Break(None) => return Spun::InVain,
+                ControlFlow::Continue(()) => {}
+            }
+        }
         let lingered = inlet.spin.linger();
         let mut spun = Spun::Spent;
         inlet.spin.until_break(|| {
-            let look = self.take_at_once(bytes, words);
+            let look = self.take_at_once(bytes, words, true);
             match look {
                 ControlFlow::Break(Some(())) => spun = Spun::Taken,
                 ControlFlow::Break(None) => spun = Spun::InVain,

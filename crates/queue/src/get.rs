@@ -135,7 +135,7 @@ impl<T: Message> Queue<T> {
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let patience = patience.until();
-        let mut words = Words::empty(self.plan.bytes);
+        let mut words = Words::empty(small::<T>().unwrap_or(self.plan.bytes));
         let taken = self.receive(patience, Entry::ToOwe, |_| {
             let taken = self.ring.take_words_unless_leased(words.as_mut_slice())?;
             self.ring.header().space().notify_one();
@@ -153,7 +153,7 @@ impl<T: Message> Queue<T> {
     #[cold]
     #[inline(never)]
     fn get_small_beside(&self, patience: Patience) -> Result<T, TryGetError> {
-        let mut words = Words::empty(self.plan.bytes);
+        let mut words = Words::empty(small::<T>().unwrap_or(self.plan.bytes));
         self.look_sometimes();
         if self.ring.take_words_beside(words.as_mut_slice()) {
             self.ring.header().space().notify_one();

@@ -144,7 +144,7 @@ impl<T: Message> Queue<T> {
     #[cold]
     #[inline(never)]
     fn put_small(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
-        let words = Words::encode(item, self.plan.bytes)?;
+        let words = Words::encode(item, small::<T>().unwrap_or(self.plan.bytes))?;
         self.send(patience, |me| Ok(self.ring.put_words(me, words.as_slice())?))
     }
 

@@ -34,7 +34,7 @@ const MOST: u32 = 2000;
 /// The least, if there is more than one processor.
 const LEAST: u32 = 100;
 /// Attempts without a pause between them: an answer of a partner that is awake comes this soon.
-const EAGER: u32 = 32;
+const EAGER: u32 = 4;
 /// Waits between probes, at first.
 const PROBE_EVERY: u32 = 64;
 /// How often that doubles.
@@ -132,6 +132,13 @@ impl Spin {
     pub const fn spent() -> Self {
         let spin = Self::new();
         Self { pace: AtomicU32::new(1 << 16 | 0xffff), ..spin }
+    }
+
+    /// Whether each wait lingers at present. Who knows of nothing more does well to linger before it looks,
+    /// then: a look that finds the next item alone slows its maker down as one that finds none.
+    #[inline]
+    pub fn streams(&self) -> bool {
+        self.stream.load(Relaxed) == 0
     }
 
     /// Pauses for some hundred nanoseconds, if that seems worth it, and tells whether it did: for who
