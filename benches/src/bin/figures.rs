@@ -7,6 +7,8 @@
 
 use benches::figure::{Effort, Row};
 use benches::rows;
+use std::io::Write as _;
+
 use clap::Parser;
 
 /// Measure every figure beside its reference.
@@ -35,20 +37,21 @@ fn main() -> anyhow::Result<()> {
         Effort { rounds: 9, percent: 100 }
     };
     let mut rows: Vec<Row> = Vec::new();
-    let mut take = |row: Row| {
+    let mut take = |row: Row| -> std::io::Result<()> {
         if !options.json {
-            print(&row);
+            print(&row)?;
         }
         rows.push(row);
+        Ok(())
     };
     let is_asked_for = |key: &str| key.starts_with(&options.only);
     for figure in rows::all().iter().filter(|figure| is_asked_for(figure.key)) {
-        take(figure.measure(&effort)?);
+        take(figure.measure(&effort)?)?;
     }
     for bounded in rows::bounded() {
         if bounded.rows.iter().any(|bound| is_asked_for(bound.key)) {
             let measured = bounded.measure(&effort)?.into_iter();
-            measured.filter(|row| is_asked_for(row.key)).for_each(&mut take);
+            measured.filter(|row| is_asked_for(row.key)).try_for_each(&mut take)?;
         }
     }
     anyhow::ensure!(!rows.is_empty(), "no row's key begins with {:?}", options.only);
@@ -61,8 +64,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(row: &Row) {
-    println!(
+/// Whoever reads this may have had enough of it, as `head` has: an error, and no panic.
+fn print(row: &Row) -> std::io::Result<()> {
+    writeln!(
+        std::io::stdout(),
         "{:22} {:>12} {:>12}  {:>5.2} x  ({:>10})  {}  {}",
         row.key,
         row.unit.shown(row.ours, 2),
@@ -71,5 +76,5 @@ fn print(row: &Row) {
         row.target,
         if row.ok { "ok  " } else { "MISS" },
         row.what
-    );
+    )
 }
