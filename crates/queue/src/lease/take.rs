@@ -27,9 +27,8 @@ impl<T: Message> Queue<T> {
     /// each other at the end, as either lease might come back: acknowledge what you have before you ask
     /// for more, or ask with a timeout.
     ///
-    /// What a handle in the item stands for is given up by its sender with the ack, and not before: an open
-    /// file or a counted handle is there again if the item comes again, for as long as the sender lives
-    /// where it would have to.
+    /// What handles in the item have on loan from their sender (an open file, the count of a handle) is
+    /// settled by the ack and not before, so that it is there again if the item comes again.
     ///
     /// An item whose own code panics as it is read goes back, and counts as delivered.
     ///
