@@ -17,6 +17,8 @@
 //! | `tail` is not looked at again by is_done          | all_is_done_when_the_last_is_...          |
 //! | what came back is owed in a lower entry, and acked | an_item_that_came_back_and_is_got_... |
 //! | a CLAIM is nothing that may come back             | a_closed_queue_is_not_at_its_end_...      |
+//! | the claim of an entry, by a store                 | of_two_leases_at_once_into_one_entry_...  |
+//! | the commit of a lease, by a store                 | of_a_lease_and_a_get_one_has_the_item     |
 //!
 //! Not shown: the release of BACK, as that of `returns`, which follows it, covers it where a model
 //! with few items looks.

@@ -123,6 +123,7 @@ mod back;
 mod claim;
 mod desk;
 mod left;
+mod line;
 
 use core::ptr::NonNull;
 
@@ -320,6 +321,7 @@ impl Ring {
         }
         self.read_at(slot, out);
         let entry = self.entry(first)?;
+        line::fetch_next(slot);
         if !entry.claim(me) {
             return None;
         }
