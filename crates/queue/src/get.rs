@@ -1,11 +1,12 @@
 //! Getting items.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crossproc_message::Message;
 use crossproc_message::words::{Words, small};
 use crossproc_segment::MemberId;
-use crossproc_segment::wait::{Look, block_on, now_and_then};
+use crossproc_segment::wait::{Look, Spin, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
 
 use crate::error::{GetError, TryGetError};
@@ -14,6 +15,9 @@ use crate::lease::Entry;
 use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
+
+/// Looks of a spin, of which one is a whole attempt.
+const WHOLE_EVERY: u32 = 16;
 
 impl<T: Message> Queue<T> {
     /// Takes the first item. Blocks while the queue is empty.
@@ -136,7 +140,16 @@ impl<T: Message> Queue<T> {
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let patience = patience.until();
         let mut words = Words::empty(small::<T>().unwrap_or(self.plan.bytes));
-        let taken = self.receive(patience, Entry::ToOwe, |_| {
+        let spent = Spin::spent();
+        let spin = match patience {
+            Patience::None => &self.consumers,
+            _ if self.spin_for(&mut words) => {
+                self.ring.header().space().notify_one();
+                return words.decode().map_err(TryGetError::Malformed);
+            }
+            _ => &spent,
+        };
+        let taken = self.receive_spinning(patience, Entry::ToOwe, spin, |_| {
             let taken = self.ring.take_words_unless_leased(words.as_mut_slice())?;
             self.ring.header().space().notify_one();
             Ok(taken)
@@ -146,6 +159,32 @@ impl<T: Message> Queue<T> {
         } else {
             self.get_small_beside(patience)
         }
+    }
+
+    /// Spins for a small item with looks of a few loads each; whether it took one. Now and then a look is a
+    /// whole attempt, which moves on what others have left behind and finds that waiting is of no use.
+    #[inline(always)]
+    fn spin_for(&self, words: &mut Words) -> bool {
+        let lingered = self.consumers.linger();
+        let mut turn = 0_u32;
+        let taken = self.consumers.until_break(|| {
+            turn = turn.wrapping_add(1);
+            if !turn.is_multiple_of(WHOLE_EVERY) {
+                return match self.ring.take_words_at_once(words.as_mut_slice()) {
+                    true => ControlFlow::Break(Some(())),
+                    false => ControlFlow::Continue(()),
+                };
+            }
+            match self.ring.take_words_unless_leased(words.as_mut_slice()) {
+                Ok(true) => ControlFlow::Break(Some(())),
+                Err(NoItem::Empty | NoItem::Pending) => ControlFlow::Continue(()),
+                Ok(false) | Err(_) => ControlFlow::Break(None),
+            }
+        });
+        if lingered {
+            self.consumers.lingered(self.ring.has_item().is_ok());
+        }
+        taken.is_some()
     }
 
     /// Where there were leases ever; apart, since whoever spins in [`get_small`](Self::get_small)
@@ -205,12 +244,24 @@ impl<T: Message> Queue<T> {
         &self,
         patience: Patience,
         entry: Entry,
+        attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
+    ) -> Result<R, TryGetError> {
+        self.receive_spinning(patience, entry, &self.consumers, attempt)
+    }
+
+    /// The same for one who may have spun already.
+    #[inline]
+    fn receive_spinning<R>(
+        &self,
+        patience: Patience,
+        entry: Entry,
+        spin: &Spin,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         match attempt(self.me()) {
             Ok(got) => Ok(got),
             Err(none @ (NoItem::Empty | NoItem::Pending | NoItem::AllLeased)) => {
-                self.receive_slow(patience, entry, none, attempt)
+                self.receive_slow(patience, entry, none, spin, attempt)
             }
             Err(none) => Err(none.into()),
         }
@@ -222,12 +273,13 @@ impl<T: Message> Queue<T> {
         patience: Patience,
         entry: Entry,
         none: NoItem,
+        spin: &Spin,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         if matches!(patience, Patience::None) {
-            if self.consumers.linger() {
+            if spin.linger() {
                 let answer = attempt(self.me());
-                self.consumers.lingered(answer.is_ok() && self.ring.has_item().is_ok());
+                spin.lingered(answer.is_ok() && self.ring.has_item().is_ok());
                 if answer.is_ok() {
                     return answer.map_err(TryGetError::from);
                 }
@@ -240,15 +292,15 @@ impl<T: Message> Queue<T> {
         if none == NoItem::AllLeased && !self.wait_for_entry(entry, deadline) {
             return Err(TryGetError::AllLeased);
         }
-        let lingered = none != NoItem::AllLeased && self.consumers.linger();
+        let lingered = none != NoItem::AllLeased && spin.linger();
         let answer = loop {
-            match self.receive_item(deadline, &mut attempt) {
+            match self.receive_item(deadline, spin, &mut attempt) {
                 Err(NoItem::AllLeased) if self.wait_for_entry(entry, deadline) => {}
                 answer => break answer.map_err(TryGetError::from),
             }
         };
         if lingered {
-            self.consumers.lingered(self.ring.has_item().is_ok());
+            spin.lingered(self.ring.has_item().is_ok());
         }
         answer
     }
@@ -257,6 +309,7 @@ impl<T: Message> Queue<T> {
     fn receive_item<R>(
         &self,
         deadline: Option<Deadline>,
+        spin: &Spin,
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, NoItem> {
         let items = self.ring.items();
@@ -272,7 +325,7 @@ impl<T: Message> Queue<T> {
             }
             None
         };
-        let answer = block_on(self.segment(), items, &self.consumers, deadline, look);
+        let answer = block_on(self.segment(), items, spin, deadline, look);
         if items.has_waiters() {
             self.ring.wake_next_consumer();
         }
