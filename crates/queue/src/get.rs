@@ -169,7 +169,7 @@ impl<T: Message> Queue<T> {
         let mut turn = 0_u32;
         let taken = self.consumers.until_break(|| {
             turn = turn.wrapping_add(1);
-            if !turn.is_multiple_of(WHOLE_EVERY) {
+            if turn % WHOLE_EVERY != 0 {
                 return match self.ring.take_words_at_once(words.as_mut_slice()) {
                     true => ControlFlow::Break(Some(())),
                     false => ControlFlow::Continue(()),
