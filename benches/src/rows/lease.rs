@@ -1,8 +1,9 @@
 //! `Queue::lease` and `ack` beside plain `get`.
 
+use crossproc::Queue;
 use crossproc::prelude::*;
-use crossproc::{Message, Queue};
 
+use super::item::Item;
 use crate::figure::{Effort, Figure, Unit};
 use crate::party::{Meeting, longest, timed};
 
@@ -32,32 +33,6 @@ pub(super) fn rows() -> Vec<Figure> {
             |effort| processes::<[u64; 8]>(effort, false),
         ),
     ]
-}
-
-/// An item of a size.
-trait Item: Message + Copy {
-    fn of(number: u64) -> Self;
-    fn number(&self) -> u64;
-}
-
-impl Item for u64 {
-    fn of(number: u64) -> Self {
-        number
-    }
-
-    fn number(&self) -> u64 {
-        *self
-    }
-}
-
-impl Item for [u64; 8] {
-    fn of(number: u64) -> Self {
-        [number; 8]
-    }
-
-    fn number(&self) -> u64 {
-        self[0] ^ self[7] ^ self[3]
-    }
 }
 
 fn processes<T: Item>(effort: &Effort, leasing: bool) -> anyhow::Result<f64> {

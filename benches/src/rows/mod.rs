@@ -2,8 +2,10 @@
 
 mod counted;
 mod idle;
+mod item;
 mod lease;
 mod lock;
+mod peers;
 mod pipe;
 mod process;
 mod queue;
@@ -31,6 +33,7 @@ pub fn all() -> Vec<Figure> {
         rwlock::rows(),
         signals::rows(),
         queue::rows(),
+        peers::rows(),
         queue_bytes::rows(),
         strings::rows(),
         lease::rows(),

@@ -3,11 +3,12 @@
 use crossbeam_queue::ArrayQueue;
 use crossproc::prelude::*;
 
+use super::item::Item;
 use crate::figure::{Effort, Figure, Unit};
 use crate::party::{Meeting, longest, threads, timed};
 
-const CAPACITY: usize = 1024;
-const ITEMS: u64 = 3_000_000;
+pub(super) const CAPACITY: usize = 1024;
+pub(super) const ITEMS: u64 = 3_000_000;
 
 pub(super) fn rows() -> Vec<Figure> {
     let row = |key, what, target, ours, reference| Figure {
@@ -22,22 +23,22 @@ pub(super) fn rows() -> Vec<Figure> {
         row(
             "queue.1x1.blocking",
             "Queue<u64>, 1 producer 1 consumer process, put/get; ArrayQueue spinning, threads",
-            1.5,
-            |effort| processes(effort, 1, false),
+            3.0,
+            |effort| processes::<u64>(effort, 1, false),
             |effort| array_queue(effort, 1, false),
         ),
         row(
             "queue.1x1.try",
             "the same through try_put/try_get",
-            3.0,
-            |effort| processes(effort, 1, true),
+            4.0,
+            |effort| processes::<u64>(effort, 1, true),
             |effort| array_queue(effort, 1, false),
         ),
         row(
             "queue.2x2.blocking",
             "Queue<u64>, 2 x 2 processes on 2 cores, put/get; ArrayQueue spin + yield, threads",
             1.2,
-            |effort| processes(effort, 2, false),
+            |effort| processes::<u64>(effort, 2, false),
             |effort| array_queue(effort, 2, true),
         ),
         row(
@@ -45,56 +46,60 @@ pub(super) fn rows() -> Vec<Figure> {
             "put_many and get_many of 64, 1 x 1 processes; single try_put and try_get",
             2.0,
             batches,
-            |effort| processes(effort, 1, true),
+            |effort| processes::<u64>(effort, 1, true),
         ),
         row(
             "queue.8x8.blocking",
             "Queue<u64>, 8 x 8 processes on 2 cores, put/get; 1 x 1",
             0.5,
-            |effort| processes(effort, 8, false),
-            |effort| processes(effort, 1, false),
+            |effort| processes::<u64>(effort, 8, false),
+            |effort| processes::<u64>(effort, 1, false),
         ),
     ]
 }
 
 /// `pairs` producers and as many consumers; parties with even numbers produce.
-fn processes(effort: &Effort, pairs: u32, spinning: bool) -> anyhow::Result<f64> {
-    let (queue, meeting) = (Queue::<u64>::bounded(CAPACITY)?, Meeting::new(0)?);
+pub(super) fn processes<T: Item>(
+    effort: &Effort,
+    pairs: u32,
+    spinning: bool,
+) -> anyhow::Result<f64> {
+    let (queue, meeting) = (Queue::<T>::bounded(CAPACITY)?, Meeting::new(0)?);
     let n = effort.operations(ITEMS) / u64::from(pairs);
     let mut parties = Vec::new();
     for party in 0..2 * pairs {
         let arguments = (meeting.clone(), 2 * pairs, party, queue.clone(), n, spinning);
-        parties.push(spawn(arguments, transfer)?);
+        parties.push(spawn(arguments, transfer::<T>)?);
     }
     let nanoseconds = longest(parties)?;
     Ok((n * u64::from(pairs)) as f64 / nanoseconds * 1e9)
 }
 
-fn transfer(
+fn transfer<T: Item>(
     meeting: Meeting,
     parties: u32,
     party: u32,
-    queue: Queue<u64>,
+    queue: Queue<T>,
     n: u64,
     spinning: bool,
 ) -> Result<u64, Failure> {
     // With two cores and two pairs, each core has a producer and a consumer.
     let core = party / 2 + party % 2;
     timed(&meeting, parties, core, || match (party % 2, spinning) {
-        (0, false) => (0..n).try_for_each(|item| Ok(queue.put(item)?)),
+        (0, false) => (0..n).try_for_each(|number| Ok(queue.put(T::of(number))?)),
         (0, true) => {
-            for item in 0..n {
-                while queue.try_put(item).is_err() {
+            for number in 0..n {
+                while queue.try_put(T::of(number)).is_err() {
                     std::hint::spin_loop();
                 }
             }
             Ok(())
         }
-        (_, false) => consume(n, || Ok(queue.get()?)),
+        (_, false) => consume(n, || Ok(queue.get()?.number())),
         (_, true) => consume(n, || {
             loop {
                 if let Ok(item) = queue.try_get() {
-                    return Ok(item);
+                    return Ok(item.number());
                 }
                 std::hint::spin_loop();
             }
@@ -135,7 +140,10 @@ fn transfer_batches(
     })
 }
 
-fn consume(n: u64, mut get: impl FnMut() -> Result<u64, Failure>) -> Result<(), Failure> {
+pub(super) fn consume(
+    n: u64,
+    mut get: impl FnMut() -> Result<u64, Failure>,
+) -> Result<(), Failure> {
     let mut sum = 0u64;
     for _ in 0..n {
         sum = sum.wrapping_add(get()?);

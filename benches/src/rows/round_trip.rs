@@ -35,7 +35,7 @@ pub(super) fn rows() -> Vec<Figure> {
         row(
             "rtt.awake",
             "round trip over two queues, 8 B, both awake; bare cache line",
-            2.5,
+            2.0,
             |effort| queues(effort, Form::Awake),
             |effort| raw(effort, Form::Awake),
         ),

@@ -247,7 +247,7 @@ impl<T: Message> Queue<T> {
         patience: Patience,
     ) -> Result<bool, TryGetError> {
         let mut run = Run::<T>::of_items(most);
-        // Nothing may fail between the commits and the last item's being handed out.
+        // Nothing of ours may fail between the commit and the last item's being handed out.
         out.reserve(run.most);
         let taken = match run.take(&self.ring, self.me()) {
             Ok(taken) => taken,

@@ -48,7 +48,7 @@ impl<T: Message> Queue<T> {
     /// Takes the first item if there is one. Never blocks.
     ///
     /// An item that another process is just putting is not there yet, and neither are those behind
-    /// it.
+    /// it; nor is any while another is taking a run of them ([`get_many`](Self::get_many)), or a large one.
     ///
     /// # Examples
     ///

@@ -21,7 +21,7 @@ impl<T: Message> Queue<T> {
     /// A copy of the first item, which stays there. Never blocks.
     ///
     /// Another consumer may take the item at once, and so it may differ from what the next
-    /// [`get`](Self::get) brings. Larger items are held while they are copied: other consumers find
+    /// [`get`](Self::get) brings. Larger items, and runs of small ones, are held while they are copied: other consumers find
     /// nothing ready for that time. Items that were on lease and came back are not looked at.
     ///
     /// # Examples

@@ -24,7 +24,8 @@ impl<T: Message> Queue<T> {
     /// process can read is taken out and does not come back.
     ///
     /// Of a queue made with [`overwrite`](crate::QueueOptions::overwrite) each form of
-    /// [`put`](Self::put) does so, and drops what it took out.
+    /// [`put`](Self::put) does so, and drops what it took out; where the oldest item is in another's hands
+    /// they wait, if they may, as for room.
     ///
     /// # Examples
     ///

@@ -199,7 +199,11 @@ impl<T: Message> Queue<T> {
         mut attempt: impl FnMut(MemberId) -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
         if self.over {
-            return self.displace(attempt);
+            match self.displace(&mut attempt) {
+                // The oldest item is in somebody's hands.
+                Err(Refusal::Full) => {}
+                answer => return answer,
+            }
         }
         if matches!(patience, Patience::None) {
             if self.producers.linger() {
@@ -217,10 +221,11 @@ impl<T: Message> Queue<T> {
             if look == Look::Repair {
                 self.repair_tail();
             }
-            match attempt(self.me()) {
-                Err(Refusal::Full) => None,
-                answer => Some(answer),
-            }
+            let answer = match attempt(self.me()) {
+                Err(Refusal::Full) if self.over => self.displace(&mut attempt),
+                answer => answer,
+            };
+            (!matches!(answer, Err(Refusal::Full))).then_some(answer)
         };
         let deadline = patience.deadline();
         let lingered = self.producers.linger();

@@ -46,7 +46,7 @@
 //! | READING(lap, o)   | `o` reads                      | FREE(lap+1) or FULL by `o`; FULL if `o` died |
 //! | SKIP(lap)         | nobody                         | FREE(lap+1) by anybody                 |
 //! | TAKEN(lap, e)     | nobody; it is in entry `e` too | FREE(lap+1) by its lessee, or if that died |
-//! | FILLING(lap, o, n)| `o` writes, n slots            | FULL by `o`; SKIP, all n, if `o` died  |
+//! | FILLING(lap, o, n)| `o` writes, n slots            | FULL or SKIP by `o`; SKIP, all n, if `o` died |
 //! | CLEARING(lap, o, n)| nobody; n items are taken     | FREE(lap+1), all n, by `o`, or if it died |
 //!
 //! FULL and READING become TAKEN by a lease; all about that is in `lease`. FILLING and CLEARING speak
@@ -111,6 +111,7 @@
 //! | take or hold before the commit    | FULL, or READING(dead)   | any consumer; who waits for it: FULL |
 //! | take or hold after the commit     | `head` behind, perhaps no wake | any consumer helps; the next look |
 //! | close after the commit            | no hint, nobody woken    | a producer, or the next repair look  |
+//! | put or take of a run              | see `batch`              |                                      |
 //! | repair, anywhere                  | the same states          | the next one                         |
 //!
 //! # Limits

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_queue::raw::{Position, SLOTS_OFFSET, Word};
+use crossproc_queue::raw::{MAX_RUN, Position, SLOTS_OFFSET, Word};
 use crossproc_queue::{Error, GetError, PriorityQueue, PutError, Queue, TryGetError, TryPutError};
 use crossproc_segment::{MemberId, Object, Segment, Shape};
 
@@ -54,6 +54,8 @@ fn survives_rubbish<T: Message>(make: impl Fn() -> T) {
         for _ in 0..10 {
             let _ = queue.try_put(make());
             let _ = queue.try_get();
+            let _ = queue.try_put_many(&[make(), make(), make()]);
+            let _ = queue.try_get_many(&mut Vec::new(), 3);
             let _ = queue.put_timeout(make(), Duration::ZERO);
             let _ = queue.get_timeout(Duration::ZERO);
             let lease = queue.try_lease();
@@ -135,6 +137,41 @@ fn a_claim_of_nobody_is_repaired_by_who_waits_for_it() {
     let tries = (0..20_000).map(|_| queue.try_get()).find_map(Result::ok);
     assert_eq!(tries, Some(8));
     assert!(queue.is_empty());
+}
+
+/// Runs of members that never were, longer than the ring, at either end and within it, of this lap and of
+/// others.
+#[test]
+fn a_run_of_nobody_stops_nobody() {
+    let nobody = MemberId::new(123_456_789).unwrap();
+    for (capacity, at, lap) in [1_usize, 5].into_iter().flat_map(|capacity| {
+        (0..capacity).flat_map(move |at| (0..3_u64).map(move |lap| (capacity, at, lap)))
+    }) {
+        for make in [Word::filling, Word::clearing] {
+            for count in [1, 2, MAX_RUN] {
+                let segment = Segment::anonymous(1 << 20).unwrap();
+                let queue = Queue::<u64>::create(&segment, "q", capacity).unwrap();
+                let object = object::<u64>(&segment);
+                queue.put(1).unwrap();
+                let lap = Position::from_bits(lap << 24).lap();
+                let word = make(lap, nobody, count).bits();
+                write(&object, SLOTS_OFFSET + at * SLOT_BYTES, word);
+                for _ in 0..3 {
+                    let _ = queue.try_put_many(&[1, 2, 3]);
+                    let _ = queue.try_get_many(&mut Vec::new(), 3);
+                    let _ = queue.put_timeout(7, Duration::ZERO);
+                    let _ = queue.get_timeout(Duration::ZERO);
+                    assert!(queue.len() <= capacity);
+                }
+                // As one who waits and finds nobody alive behind it.
+                let _ = queue.put_over(8);
+                queue.close();
+                assert!((0..20_000).any(|_| {
+                    matches!(queue.try_get(), Err(TryGetError::Closed | TryGetError::Corrupt))
+                }));
+            }
+        }
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Queue {
     fn try_get_run(&self) -> Result<(usize, Vec<u64>), NoItem> {
         self.levels().take(|level| {
             let mut items = [0; 2];
-            let taken = self.ring(level).take_run(&mut items, 1, 2)?;
+            let taken = self.ring(level).take_run(id(3), &mut items, 1, 2)?;
             Ok((level, items[..taken as usize].to_vec()))
         })
     }

@@ -2,12 +2,15 @@
 #![cfg(not(crossproc_loom))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
 use crossproc_message::Message;
+use crossproc_queue::raw::{Position, SLOTS_OFFSET, Word};
 use crossproc_queue::{PutError, Queue, TryGetError, TryPutError};
-use crossproc_segment::Segment;
+use crossproc_segment::{Segment, Shape};
 
 fn keeps_the_newest<T: Message + Clone + PartialEq + std::fmt::Debug>(items: &[T]) {
     let queue = Queue::<T>::bounded(3).unwrap();
@@ -142,4 +145,29 @@ fn each_item_is_displaced_or_got_once_and_in_order() {
     all.sort_unstable();
     let due = (0..3_u64).flat_map(|from| (0..3000).map(move |number| from << 32 | number));
     assert!(all.into_iter().eq(due));
+}
+
+/// The oldest item is in the hands of a consumer that lives: who may wait waits, and nobody is told that the
+/// queue is corrupt or that all was put.
+#[test]
+fn who_overwrites_waits_while_the_oldest_item_is_in_anothers_hands() {
+    let segment = Segment::anonymous(1 << 20).unwrap();
+    let options = Queue::<u64>::options().overwrite(true);
+    let queue = options.create(&segment, "q", 2).unwrap();
+    queue.put_many(&[1, 2]).unwrap();
+    let object = segment.find("q", &Shape::of::<u64>("queue", 1)).unwrap();
+    let lap = Position::from_bits(0).lap();
+    // SAFETY: the first slot lies there, aligned and mapped.
+    let first = unsafe { object.body().add(SLOTS_OFFSET).cast::<AtomicU64>().as_ref() };
+    first.store(Word::reading(lap, segment.me()).bits(), SeqCst);
+    let soon = Duration::from_millis(1);
+    assert!(matches!(queue.put_timeout(3, soon), Err(TryPutError::Full(3))));
+    assert_eq!(queue.put_many_timeout(&[3, 4], soon).unwrap(), 0);
+    thread::scope(|scope| {
+        let put = scope.spawn(|| queue.put_many(&[3, 4]).is_ok());
+        first.store(Word::full(lap).bits(), SeqCst);
+        assert!(put.join().unwrap());
+    });
+    assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (3, 4));
+    assert_eq!(queue.overwritten(), 2);
 }

@@ -124,7 +124,7 @@ fn contend(
     let spun = spin.until(|| if looks.is_due() { look(lock, me) } else { None });
     match spun {
         Some(Spun::Claimed(news)) => Ok(news),
-        Some(Spun::Sleep) | None => wait(lock, segment, me, deadline),
+        Some(Spun::Sleep) | None => wait(lock, segment, spin, me, deadline),
     }
 }
 
@@ -191,6 +191,7 @@ fn settle(claim: Claim) -> Result<Result<News, LockFailure>, Word> {
 fn wait(
     lock: &Lock,
     segment: &Segment,
+    spin: &Spin,
     me: Holder,
     deadline: Option<Deadline>,
 ) -> Result<News, LockFailure> {
@@ -220,7 +221,7 @@ fn wait(
             return Err(LockFailure::Timeout);
         }
         rest = sleeper.sleep(lock.futex(), word.bits());
-        if rest == Rest::Look {
+        if rest == Rest::Look && spin.is_of_use() {
             if let Some(news) = follow(lock, me) {
                 return Ok(news);
             }

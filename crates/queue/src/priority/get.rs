@@ -22,7 +22,8 @@ impl<T: Message> PriorityQueue<T> {
     ///
     /// While it waits it notices within 0.1 s if a process died in the middle of putting or taking
     /// an item. What another process is just putting is not there yet, and neither is what is behind
-    /// it at the same level: then an item of a lower level is taken.
+    /// it at the same level, nor anything of a level of which another is taking a run: then an item of a
+    /// lower level is taken.
     ///
     /// # Examples
     ///

@@ -231,7 +231,7 @@ impl<T: Message> PriorityQueue<T> {
         patience: Patience,
     ) -> Result<(), TryGetError> {
         let mut run = Run::<T>::of_items(most);
-        // Nothing may fail between the commits and the last item's being handed out.
+        // Nothing of ours may fail between the commit and the last item's being handed out.
         out.reserve(run.most);
         let (level, taken) =
             self.receive(patience, |level, queue| match run.take(&queue.ring, queue.me())? {

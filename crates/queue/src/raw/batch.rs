@@ -4,7 +4,8 @@
 //!
 //! | word of the first slot | the slots after it, n - 1 of them  | becomes                              |
 //! |------------------------|------------------------------------|--------------------------------------|
-//! | FILLING(lap, o, n)     | FREE(lap), or FULL(lap) already    | FULL by `o`; SKIP, all n, if `o` died |
+//! | FILLING(lap, o, n)     | FREE(lap), or FULL(lap) already    | FULL by `o`; SKIP, all n, if `o` died; |
+//! |                        |                                    | SKIP, the first alone, by `o` if the queue was closed before |
 //! | CLEARING(lap, o, n)    | FULL(lap), or FREE(lap+1) already  | FREE(lap+1), all n, by `o`, or if it died |
 //!
 //! What is behind the first slot of a run is its owner's alone, whatever its word says: nobody comes
@@ -40,7 +41,8 @@
 //! - **takeover**: who ends a dead owner's run looks at the claim once more after it has heard that the owner
 //!   is dead. A claim seen before that may have been committed since, and the slots behind the first
 //!   are no claims that a swap could compare.
-//! - The end of a take is asked after by [`Ring::wake_next_consumer`] as that of a hold.
+//! - The end of a take is asked after by [`Ring::wake_next_consumer`] as that of a hold: the barrier that
+//!   asks for sleepers is between the two.
 //!
 //! # Deaths
 //!
@@ -281,14 +283,14 @@ impl Ring {
             if !lives() {
                 return Ok(count);
             }
-            // ORDERING: release side of *reuse*. Before the load in `wake_next_consumer` stands the
-            // barrier of `has_waiters`, as after every commit.
+            // ORDERING: release side of *reuse*; the barrier of `is_awaited` stands between it and the load
+            // in `wake_next_consumer`.
             first.store(Word::free(start.lap().next()).bits(), Release);
             if !lives() {
                 return Ok(count);
             }
             self.pass_head_to(start, start.after(count, self.capacity));
-            if self.items().has_waiters() {
+            if self.items().is_awaited() {
                 self.wake_next_consumer();
             }
             return Ok(count);

@@ -66,7 +66,8 @@
 //! # Limits
 //!
 //! Where higher levels always have an item, lower ones are never looked at: they starve, by design.
-//! Of items put at two levels at about the same time the lower one may be taken first.
+//! Of items put at two levels at about the same time the lower one may be taken first, and so may it
+//! while another takes a run, or a large item, of the higher level.
 
 use std::sync::Arc;
 

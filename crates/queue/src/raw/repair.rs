@@ -57,6 +57,13 @@ impl Ring {
         if slot.load(Acquire) != word.bits() {
             return true;
         }
+        // Nor has the ring gone round since: a run's word has but 26 bits of the lap.
+        let is_run = matches!(word.state(), State::Filling | State::Clearing);
+        if is_run
+            && Position::from_bits(self.settle_head().bits()) != Position::from_bits(at.bits())
+        {
+            return true;
+        }
         let ended = match word.state() {
             State::Filling => self.skip_run(at, slot, word),
             State::Clearing => self.clear_run(at, slot, word),

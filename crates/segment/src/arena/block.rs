@@ -91,7 +91,11 @@ impl Arena {
             return None;
         }
         for turn in 0..REVISITS {
-            let chunk = magazines.haunt(class, turn).filter(|&at| at < self.geometry.chunks())?;
+            let chunk = magazines.haunt(class, turn)?;
+            // Beyond the end: a magazine of another arena, as may be of any hint.
+            if chunk >= self.geometry.chunks() {
+                continue;
+            }
             if let Some(block) = self.grab(self.first_header(chunk), class, who) {
                 magazines.found_in(class, chunk);
                 return Some(block);
