@@ -157,8 +157,10 @@ fn who_overwrites_waits_while_the_oldest_item_is_in_anothers_hands() {
     queue.put_many(&[1, 2]).unwrap();
     let object = segment.find("q", &Shape::of::<u64>("queue", 1)).unwrap();
     let lap = Position::from_bits(0).lap();
-    // SAFETY: the first slot lies there, aligned and mapped.
-    let first = unsafe { object.body().add(SLOTS_OFFSET).cast::<AtomicU64>().as_ref() };
+    // SAFETY: the slots lie there, within the object.
+    let first = unsafe { object.body().add(SLOTS_OFFSET) };
+    // SAFETY: aligned and mapped, and only reached as an atomic.
+    let first = unsafe { first.cast::<AtomicU64>().as_ref() };
     first.store(Word::reading(lap, segment.me()).bits(), SeqCst);
     let soon = Duration::from_millis(1);
     assert!(matches!(queue.put_timeout(3, soon), Err(TryPutError::Full(3))));
