@@ -45,25 +45,25 @@ impl<T: Item> Stage<T> {
     fn check_prefix(&self, found: &[u64], run: &[u64]) -> Finding {
         let due: Vec<u64> = self.items.iter().chain(run).copied().collect();
         match found.len().checked_sub(self.items.len()) {
-            Some(done) if due.starts_with(found) && Self::may_end_at(done, run.len()) => {
+            Some(done) if due.starts_with(found) && may_end_at::<T>(done, run.len()) => {
                 Ok(DONE[done])
             }
             _ => Err(format!("the items are {found:?}")),
         }
     }
+}
 
-    /// Whether a run of `all` may be cut short where `done` are.
-    fn may_end_at(done: usize, all: usize) -> bool {
-        T::HELD || done == 0 || done == all
-    }
+/// Whether a run of `all` may be cut short where `done` are.
+pub(super) fn may_end_at<T: Item>(done: usize, all: usize) -> bool {
+    T::HELD || done == 0 || done == all
+}
 
-    /// What can be left of a run of `all` items.
-    fn outcomes(all: usize) -> &'static [&'static str] {
-        match (T::HELD, all) {
-            (true, _) => &DONE[..=all],
-            (false, 2) => &["none", "two"],
-            (false, _) => &["none", "all"],
-        }
+/// What can be left of a run of `all` items.
+pub(super) fn outcomes<T: Item>(all: usize) -> &'static [&'static str] {
+    match (T::HELD, all) {
+        (true, _) => &DONE[..=all],
+        (false, 2) => &["none", "two"],
+        (false, _) => &["none", "all"],
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn put<T: Item>(
     let room = (capacity - items.len()).min(RUN.len());
     let checked = stage.clone();
     let check = move |_: &_| checked.check_prefix(&checked.drain()?, &RUN[..room]);
-    let scenario = Scenario::in_memory(memory, Stage::<T>::outcomes(room), victim, check);
+    let scenario = Scenario::in_memory(memory, outcomes::<T>(room), victim, check);
     // Beside another's put there has to be room for both.
     Ok(if room + 1 > capacity - items.len() { scenario } else { beside_put(scenario, &stage) })
 }
@@ -143,7 +143,7 @@ pub(super) fn get<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<
         match checked.items.len().checked_sub(found.len()) {
             Some(taken)
                 if found[..] == checked.items[taken..]
-                    && Stage::<T>::may_end_at(taken, checked.items.len().min(3)) =>
+                    && may_end_at::<T>(taken, checked.items.len().min(3)) =>
             {
                 Ok(DONE[taken])
             }
@@ -151,7 +151,7 @@ pub(super) fn get<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<
         }
     };
     let most = items.len().min(3);
-    let scenario = Scenario::in_memory(memory, Stage::<T>::outcomes(most), victim, check);
+    let scenario = Scenario::in_memory(memory, outcomes::<T>(most), victim, check);
     // Another that gets must leave one, or the victim could wait for ever; and large ones it finds
     // held now and then, as beside a single get.
     Ok(if items.len() < 4 || T::HELD { scenario } else { beside_get(scenario, &stage) })
@@ -224,20 +224,20 @@ pub(super) fn put_after_put<T: Item>() -> Result<Scenario, String> {
         (stage.putter_of(EARLIER_RUN, put_many), stage.putter_of(RUN, put_many));
     let check = move |_: &_| -> Finding {
         let found = stage.drain()?;
-        let whole = (0..=3).filter(|&of_earlier| Stage::<T>::may_end_at(of_earlier, 3));
+        let whole = (0..=3).filter(|&of_earlier| may_end_at::<T>(of_earlier, 3));
         let prefixes = whole.map(|of_earlier| {
             let old = stage.items.iter().chain(&EARLIER_RUN[..of_earlier]).copied();
             old.collect::<Vec<u64>>()
         });
         let done = prefixes.filter(|old| found.starts_with(old)).max_by_key(Vec::len);
         match done.map(|old| found[old.len()..].to_vec()) {
-            Some(new) if RUN.starts_with(&new) && Stage::<T>::may_end_at(new.len(), 3) => {
+            Some(new) if RUN.starts_with(&new) && may_end_at::<T>(new.len(), 3) => {
                 Ok(DONE[new.len()])
             }
             _ => Err(format!("the items are {found:?}")),
         }
     };
-    let outcomes = Stage::<T>::outcomes(3);
+    let outcomes = outcomes::<T>(3);
     Ok(Scenario::in_memory(memory, outcomes, victim, check).after_death_of(earlier))
 }
 
@@ -250,14 +250,14 @@ pub(super) fn get_after_put<T: Item>() -> Result<Scenario, String> {
         let of_stage = found.iter().filter(|&&number| number < VICTIM).count();
         let (old, new) = found.split_at(of_stage);
         let taken = stage.items.len() - of_stage;
-        let cut = Stage::<T>::may_end_at(new.len(), 3) && Stage::<T>::may_end_at(taken, 3);
+        let cut = may_end_at::<T>(new.len(), 3) && may_end_at::<T>(taken, 3);
         if cut && old == &stage.items[taken..] && EARLIER_RUN.starts_with(new) {
             Ok(DONE[taken])
         } else {
             Err(format!("the items are {found:?}"))
         }
     };
-    let outcomes = Stage::<T>::outcomes(3);
+    let outcomes = outcomes::<T>(3);
     Ok(Scenario::in_memory(memory, outcomes, victim, check).after_death_of(earlier))
 }
 

@@ -68,11 +68,13 @@ pub(in super::super::super) const ENTRIES: &[Entry] = &[
     Entry::new("levels put_many String", "high, in blocks", || {
         many::put::<Long>(4, &[], Busy::Yes)
     }),
-    Entry::new("levels get_many u64", "from both", || many::get::<u64>(many::get_many, Busy::Yes)),
-    Entry::new("levels get_many 128 B", "from both", || {
-        many::get::<Bytes>(many::get_many, Busy::Yes)
+    Entry::new("levels get_many u64", "from both", || {
+        many::get::<u64>(many::get_many, true, Busy::Yes)
     }),
-    Entry::new("levels drain u64", "from both", || many::get::<u64>(many::drain, Busy::No)),
+    Entry::new("levels get_many 128 B", "from both", || {
+        many::get::<Bytes>(many::get_many, false, Busy::Yes)
+    }),
+    Entry::new("levels drain u64", "from both", || many::get::<u64>(many::drain, false, Busy::No)),
     Entry::new("levels peek u64", "at the high one", || many::peek::<u64>(&[11])),
     Entry::new("levels peek 128 B", "at the low one", || many::peek::<Bytes>(&[])),
     Entry::new("levels peek String", "in a block", || many::peek::<Long>(&[11])),

@@ -1,10 +1,12 @@
-//! Runs of items at a level, and from several: whoever dies in one has put, or taken, a prefix. And a
-//! look at the first item, which changes nothing.
+//! Runs of items at a level, and from several: whoever dies in one has put, or taken, as much as in a queue
+//! without levels. And a look at the first item, which changes nothing.
 
 use crossproc_queue::PriorityQueue;
 
 use super::super::beside::REFUSED;
-use super::super::many::{DONE, EARLIER_RUN, RUN, in_base_1000, of_base_1000};
+use super::super::many::{
+    DONE, EARLIER_RUN, RUN, in_base_1000, may_end_at, of_base_1000, outcomes,
+};
 use super::super::waited::must;
 use super::super::{Item, VICTIM, tell_item};
 use super::{Busy, Found, HELP, HIGH, LOW, Levels, OTHER, with};
@@ -55,7 +57,8 @@ impl<T: Item> Levels<T> {
     /// How many of `run` are at the high level behind `old`, with the low items all there.
     fn check_run(&self, found: &Found, old: &[u64], run: &[u64]) -> Option<usize> {
         let new = found.0.strip_prefix(old)?;
-        (run.starts_with(new) && found.1 == self.low[..]).then_some(new.len())
+        let whole = may_end_at::<T>(new.len(), run.len());
+        (whole && run.starts_with(new) && found.1 == self.low[..]).then_some(new.len())
     }
 }
 
@@ -70,7 +73,7 @@ pub(super) fn put<T: Item>(capacity: usize, high: &[u64], busy: Busy) -> Result<
         let done = checked.check_run(&found, &checked.high, &RUN[..room]);
         done.map(|done| DONE[done]).ok_or_else(|| format!("the items are {found:?}"))
     };
-    let scenario = Scenario::in_memory(memory, &DONE[..=room], victim, check);
+    let scenario = Scenario::in_memory(memory, outcomes::<T>(room), victim, check);
     let (putting, put) = (stage.clone(), stage.clone());
     let check_put = move |witness: &Witness| -> Finding {
         let mut found = put.drain(busy)?;
@@ -99,7 +102,9 @@ pub(super) fn put<T: Item>(capacity: usize, high: &[u64], busy: Busy) -> Result<
             }
             gave => return Err(format!("the other got {gave:?}")),
         };
-        match got.check_run(&found, &got.high, &RUN) {
+        // The other may have made room for one more.
+        let done = [room, RUN.len()].map(|all| got.check_run(&found, &got.high, &RUN[..all]));
+        match done.into_iter().flatten().max() {
             Some(done) if done >= room => Ok(outcome),
             _ => Err(format!("the items are {found:?}")),
         }
@@ -116,8 +121,9 @@ pub(super) fn put<T: Item>(capacity: usize, high: &[u64], busy: Busy) -> Result<
         .meanwhile("get_timeout", outcomes, move |time| getting.get_within(time), check_got))
 }
 
-/// The victim takes three items, two of them from the high level; beside it another one gets.
-pub(super) fn get<T: Item>(take: Take<T>, busy: Busy) -> Result<Scenario, String> {
+/// The victim takes three items, two of them from the high level; beside it another one gets. In `runs`
+/// those two are one.
+pub(super) fn get<T: Item>(take: Take<T>, runs: bool, busy: Busy) -> Result<Scenario, String> {
     let (stage, memory) = Levels::<T>::new(3, &[11, 12], &[1, 2])?;
     let all = with(&stage.high, &stage.low);
     let victim = stage.taker(take);
@@ -126,11 +132,14 @@ pub(super) fn get<T: Item>(take: Take<T>, busy: Busy) -> Result<Scenario, String
         let Found(high, low) = checked.drain(busy)?;
         let left = with(&high, &low);
         match due.len().checked_sub(left.len()) {
-            Some(taken) if left == due[taken..] && taken <= 3 => Ok(DONE[taken]),
+            Some(taken) if left == due[taken..] && taken <= 3 && !(runs && taken == 1) => {
+                Ok(DONE[taken])
+            }
             _ => Err(format!("the items are {high:?} and {low:?}")),
         }
     };
-    let scenario = Scenario::in_memory(memory, &DONE, victim, check);
+    let done: &[&str] = if runs { &["none", "two", "all"] } else { &DONE };
+    let scenario = Scenario::in_memory(memory, done, victim, check);
     if T::HELD {
         // What another holds is passed by, and so not everything is in order.
         return Ok(scenario);
@@ -142,18 +151,28 @@ pub(super) fn get<T: Item>(take: Take<T>, busy: Busy) -> Result<Scenario, String
         };
         let of_victim = of_base_1000(told);
         let Found(high, low) = stage.drain(busy)?;
-        let mut each = with(&with(&of_victim, &[others]), &with(&high, &low));
+        // While the victim has the last one, and there is no other level.
+        let refused = runs && others == REFUSED;
+        let others: &[u64] = if refused { &[] } else { &[others] };
+        let mut each = with(&with(&of_victim, others), &with(&high, &low));
         each.sort_by_key(|number| all.iter().position(|of| of == number));
-        let at = all.iter().position(|&number| number == others);
+        let at = all.iter().position(|number| others.contains(number));
         let order = of_victim.iter().map(|number| all.iter().position(|of| of == number));
         if each != all || of_victim.len() != 3 || !order.is_sorted() {
-            return Err(format!("{of_victim:?} and {others} were got, {high:?} and {low:?} left"));
+            return Err(format!(
+                "{of_victim:?} and {others:?} were got, {high:?} and {low:?} left"
+            ));
         }
-        Ok(["before", "between", "between", "behind"][at.unwrap_or(0)])
+        Ok(at.map_or("held", |at| ["before", "between", "between", "behind"][at]))
+    };
+    let outcomes: &[&str] = if runs {
+        &["before", "between", "held", "behind"]
+    } else {
+        &["before", "between", "behind"]
     };
     Ok(scenario.meanwhile(
         "get_timeout",
-        &["before", "between", "behind"],
+        outcomes,
         move |patience| getting.get_within(patience),
         check_got,
     ))
@@ -187,7 +206,7 @@ pub(super) fn waiter_in_get<T: Item>(level: usize) -> Result<Scenario, String> {
         let left = with(&found.0, &found.1);
         match (witness.waiter, witness.helped) {
             (Some(HELP), true) if left.is_empty() => Ok("helped"),
-            (Some(VICTIM), false) if RUN[1..].starts_with(&left) => Ok("woken"),
+            (Some(VICTIM), false) if RUN[1..] == left => Ok("woken"),
             got => Err(format!("the waiter got {got:?}, and {found:?} are left")),
         }
     };
@@ -209,7 +228,7 @@ pub(super) fn waiter_in_put<T: Item>() -> Result<Scenario, String> {
         let Found(high, low) = stage.drain(Busy::No)?;
         match (witness.waiter, witness.helped, &high[..]) {
             (Some(HELP), true, [12, HELP]) if low == [1] => Ok("helped"),
-            (Some(HELP), false, [12, HELP] | [HELP]) if low == [1] => Ok("woken"),
+            (Some(HELP), false, [HELP]) if low == [1] => Ok("woken"),
             got => Err(format!("the waiter's put gave, and these are left: {got:?}, {low:?}")),
         }
     };
@@ -226,10 +245,11 @@ pub(super) fn put_after_put<T: Item>(busy: Busy) -> Result<Scenario, String> {
     let victim = stage.runner(HIGH, RUN, true);
     let check = move |_: &Witness| -> Finding {
         let found = stage.drain(busy)?;
-        let done = (0..=3).rev().find_map(|of_earlier| {
+        let whole = (0..=3).rev().filter(|&of_earlier| may_end_at::<T>(of_earlier, 3));
+        let done = whole.into_iter().find_map(|of_earlier| {
             stage.check_run(&found, &with(&stage.high, &EARLIER_RUN[..of_earlier]), &RUN)
         });
         done.map(|done| DONE[done]).ok_or_else(|| format!("the items are {found:?}"))
     };
-    Ok(Scenario::in_memory(memory, &DONE, victim, check).after_death_of(earlier))
+    Ok(Scenario::in_memory(memory, outcomes::<T>(3), victim, check).after_death_of(earlier))
 }
