@@ -50,7 +50,18 @@ impl Cast<'_> {
             Ok(())
         })?;
         let until = Instant::now() + self.hang;
-        while !(self.board.is_waiter_at_work() && child.is_asleep(role.old)) {
+        // An old one looks now and then, as long after it has begun to wait as the victim's steps may take to
+        // where they meet: each time, so that one way of the two is never seen. It has just looked when
+        // the victim begins.
+        let mut sleeps = None;
+        loop {
+            if self.board.is_waiter_at_work() && child.is_asleep(role.old) {
+                let now = child.sleeps();
+                if !role.old || sleeps.is_some_and(|before| now > before) {
+                    break;
+                }
+                sleeps = sleeps.or(Some(now));
+            }
             if child.ends_within(Duration::ZERO) {
                 return Err(format!("the waiter did not wait: {}", self.board.text()));
             }

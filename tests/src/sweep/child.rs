@@ -146,6 +146,14 @@ impl Child {
         stat.is_ok_and(|stat| stat.contains(") S "))
     }
 
+    /// How often it has gone to sleep.
+    pub(super) fn sleeps(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    }
+
     /// Whether it sleeps in a futex call or a poll, as far as /proc tells; `on_several`: in one that waits on
     /// several words, which a sleeper does once it has a record to be kicked by.
     pub(super) fn is_asleep(&self, on_several: bool) -> bool {

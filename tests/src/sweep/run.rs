@@ -228,12 +228,23 @@ impl<'s> Run<'s> {
         survey: &Survey,
     ) -> Result<(), String> {
         let mut order = self.order().over(survey.instructions);
-        for at in self.places(row.starts == 1, survey) {
+        let mut places = self.places(row.starts == 1, survey);
+        places.reverse();
+        let (mut came_to, mut shorter) = (0, false);
+        while let Some(at) = places.pop() {
             let kill = self.kill_in_order(at, start, &order)?;
             row.kills += 1;
             row.took_ns(kill.survivor_ns);
             row.took_ns(kill.waiter_ns);
+            if kill.returned && at.is_some() && !shorter {
+                // It went a shorter way than the one surveyed, as a waiter that goes on beside it may have
+                // it: the places of that are between the last one and its end.
+                shorter = true;
+                places = self.places_between(came_to, kill.instructions, survey);
+                continue;
+            }
             let done = kill.instructions.min(survey.instructions);
+            came_to = done;
             if let Err(why) = kill.found.and_then(|outcome| order.note(done, outcome)) {
                 row.fail(format!("{place}k = {done}: {why}"));
             }
@@ -250,6 +261,17 @@ impl<'s> Run<'s> {
         }
         verdict.unwrap_or_else(|why| row.fail(format!("{place}kills: {why}")));
         Ok(())
+    }
+
+    /// Places behind the instruction `from` and before `until`, and the end, the last one first.
+    fn places_between(&self, from: u32, until: u32, survey: &Survey) -> Vec<Option<Place>> {
+        let within = survey.all.iter().filter(|place| (from + 1..until).contains(&place.k));
+        let within: Vec<Place> = within.copied().collect();
+        let stride = self.stride(false, &within);
+        let places = within.into_iter().step_by(stride).map(Some);
+        let mut places: Vec<_> = places.chain([None]).collect();
+        places.reverse();
+        places
     }
 
     /// Where to kill; `None` is when it has returned.
