@@ -230,16 +230,18 @@ impl<'s> Run<'s> {
         let mut order = self.order().over(survey.instructions);
         let mut places = self.places(row.starts == 1, survey);
         places.reverse();
-        let (mut came_to, mut shorter) = (0, false);
+        // Those that are only stepped so far never return by themselves.
+        let ends = survey.instructions != self.scenario.until;
+        let (mut came_to, mut may_be_shorter) = (0, ends && self.scenario.waiter.is_some());
         while let Some(at) = places.pop() {
             let kill = self.kill_in_order(at, start, &order)?;
             row.kills += 1;
             row.took_ns(kill.survivor_ns);
             row.took_ns(kill.waiter_ns);
-            if kill.returned && at.is_some() && !shorter {
+            if kill.returned && at.is_some() && may_be_shorter {
                 // It went a shorter way than the one surveyed, as a waiter that goes on beside it may have
                 // it: the places of that are between the last one and its end.
-                shorter = true;
+                may_be_shorter = false;
                 places = self.places_between(came_to, kill.instructions, survey);
                 continue;
             }
