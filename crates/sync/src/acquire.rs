@@ -124,7 +124,7 @@ fn contend(
     let spun = spin.until(|| if looks.is_due() { look(lock, me) } else { None });
     match spun {
         Some(Spun::Claimed(news)) => Ok(news),
-        Some(Spun::Sleep) | None => wait(lock, segment, spin, me, deadline),
+        Some(Spun::Sleep) | None => wait(lock, segment, me, deadline),
     }
 }
 
@@ -191,7 +191,6 @@ fn settle(claim: Claim) -> Result<Result<News, LockFailure>, Word> {
 fn wait(
     lock: &Lock,
     segment: &Segment,
-    spin: &Spin,
     me: Holder,
     deadline: Option<Deadline>,
 ) -> Result<News, LockFailure> {
@@ -221,7 +220,7 @@ fn wait(
             return Err(LockFailure::Timeout);
         }
         rest = sleeper.sleep(lock.futex(), word.bits());
-        if rest == Rest::Look && spin.is_of_use() {
+        if rest == Rest::Look {
             if let Some(news) = follow(lock, me) {
                 return Ok(news);
             }
@@ -231,6 +230,9 @@ fn wait(
 
 /// For one who was woken: whoever woke it may have taken the lock again since, and gives it back the next
 /// moment. To sleep at once would cost that one another wake.
+///
+/// Also by a thread that may use one processor only, where the owner may not run meanwhile: most that are pinned
+/// are pinned to different ones.
 fn follow(lock: &Lock, me: Holder) -> Option<News> {
     let mut looks = Looks::default();
     for _ in 0..Looks::FOLLOW {

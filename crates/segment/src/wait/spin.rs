@@ -134,12 +134,6 @@ impl Spin {
         Self { pace: AtomicU32::new(1 << 16 | 0xffff), ..spin }
     }
 
-    /// Whether somebody else may do something while the calling thread spins, as far as is known.
-    #[must_use]
-    pub fn is_of_use(&self) -> bool {
-        self.pace().budget() != 0
-    }
-
     /// Whether each wait lingers at present. Who knows of nothing more does well to linger before it looks,
     /// then: a look that finds the next item alone slows its maker down as one that finds none.
     #[inline]
