@@ -130,12 +130,13 @@ impl<T: Item> Leases<T> {
     fn produce(&self, member: &Member<'_>) -> Result<(), Fault> {
         let count = member.part().count(0);
         while !member.leaves() {
-            let number = count.attempt();
-            if number >= ITEMS {
+            // Before the attempt: what was attempted has to have a mark, should this producer die.
+            if count.attempted() + 1 >= ITEMS {
                 thread::sleep(Duration::from_millis(1));
                 member.part().advance();
                 continue;
             }
+            let number = count.attempt();
             member.part().set_doing(1);
             match self.queue.put(T::make(member.number() as u64, number)) {
                 Ok(()) => {

@@ -14,7 +14,7 @@ use crossproc::{
 };
 use crossproc_pipe::Error;
 
-use super::books::{Books, GETTING};
+use super::books::{Books, GETTING, ITEMS};
 use super::{Arena, Setting, made};
 use crate::storm::Fault;
 use crate::storm::ledger::Ledger;
@@ -88,12 +88,13 @@ impl<T: Item> Line<T> {
         let tx = self.pipe.sender().map_err(taken)?;
         let count = member.part().count(0);
         while !member.leaves() {
-            let number = count.attempt();
-            if number >= super::books::ITEMS {
+            // Before the attempt: what was attempted has to have a mark, should this producer die.
+            if count.attempted() + 1 >= ITEMS {
                 thread::sleep(Duration::from_millis(1));
                 member.part().advance();
                 continue;
             }
+            let number = count.attempt();
             member.part().set_doing(1);
             if put(&tx, member, &T::make(number))? {
                 count.finish();
