@@ -228,25 +228,12 @@ impl<'s> Run<'s> {
         survey: &Survey,
     ) -> Result<(), String> {
         let mut order = self.order().over(survey.instructions);
-        let mut places = self.places(row.starts == 1, survey);
-        places.reverse();
-        // Those that are only stepped so far never return by themselves.
-        let ends = survey.instructions != self.scenario.until;
-        let (mut came_to, mut may_be_shorter) = (0, ends && self.scenario.waiter.is_some());
-        while let Some(at) = places.pop() {
+        for at in self.places(row.starts == 1, survey) {
             let kill = self.kill_in_order(at, start, &order)?;
             row.kills += 1;
             row.took_ns(kill.survivor_ns);
             row.took_ns(kill.waiter_ns);
-            if kill.returned && at.is_some() && may_be_shorter {
-                // It went a shorter way than the one surveyed, as a waiter that goes on beside it may have
-                // it: the places of that are between the last one and its end.
-                may_be_shorter = false;
-                places = self.places_between(came_to, kill.instructions, survey);
-                continue;
-            }
             let done = kill.instructions.min(survey.instructions);
-            came_to = done;
             if let Err(why) = kill.found.and_then(|outcome| order.note(done, outcome)) {
                 row.fail(format!("{place}k = {done}: {why}"));
             }
@@ -263,17 +250,6 @@ impl<'s> Run<'s> {
         }
         verdict.unwrap_or_else(|why| row.fail(format!("{place}kills: {why}")));
         Ok(())
-    }
-
-    /// Places behind the instruction `from` and before `until`, and the end, the last one first.
-    fn places_between(&self, from: u32, until: u32, survey: &Survey) -> Vec<Option<Place>> {
-        let within = survey.all.iter().filter(|place| (from + 1..until).contains(&place.k));
-        let within: Vec<Place> = within.copied().collect();
-        let stride = self.stride(false, &within);
-        let places = within.into_iter().step_by(stride).map(Some);
-        let mut places: Vec<_> = places.chain([None]).collect();
-        places.reverse();
-        places
     }
 
     /// Where to kill; `None` is when it has returned.

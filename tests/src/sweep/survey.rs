@@ -56,33 +56,14 @@ impl Trail {
     }
 }
 
-/// So often is surveyed what a waiter takes part in.
-const SURVEYS: usize = 3;
-
 impl Run<'_> {
-    /// Steps through the whole operation, with the waiter asleep or without one.
-    ///
-    /// A waiter that is woken on the way goes on beside the victim, which may have more to do then: the
-    /// shortest of some surveys is what a victim does that is not stepped through. By a longer one kills
-    /// would be too far apart, and the last of them none.
+    /// Steps through the whole operation once, with the waiter asleep or without one.
     pub(super) fn survey(
         &self,
         part: &Part,
         start: &Image,
         waiting: bool,
     ) -> Result<Survey, String> {
-        let times = if waiting && self.scenario.waiter.is_some() { SURVEYS } else { 1 };
-        let mut shortest = self.survey_once(part, start, waiting)?;
-        for _ in 1..times {
-            let survey = self.survey_once(part, start, waiting)?;
-            if survey.instructions < shortest.instructions {
-                shortest = survey;
-            }
-        }
-        Ok(shortest)
-    }
-
-    fn survey_once(&self, part: &Part, start: &Image, waiting: bool) -> Result<Survey, String> {
         self.reset(start);
         let holder = self.cast.start_holder()?;
         let victim = Victim::start(&self.cast.board, part, None)?;

@@ -120,6 +120,10 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get_many 128 B", "four items", || many::get::<Bytes>(4, 3, &[1, 2, 3, 4])),
     Entry::new("queue get_many u64", "earlier death in put_many", many::get_after_put::<u64>),
     Entry::new("queue get_many u64", "earlier death in it", many::get_after_get::<u64>),
+    Entry::new("queue put_over u64", "full, earlier death in get_many", || {
+        many::put_over_after_get::<u64>()
+    }),
+    Entry::new("queue close", "earlier death in put_many", many::close_after_put::<u64>),
     Entry::new("queue get_many u64", "waiter asleep in put", many::waiter_in_put::<u64>),
     Entry::new("queue reserve + commit", "two items", || {
         places::commit(5, &[1, 2], places::reserve_commit)

@@ -9,6 +9,7 @@ use crossproc_queue::raw::{Header, Ring, SLOTS_OFFSET};
 use crossproc_queue::{GetError, JoinError, Lease, Queue, TryGetError};
 use crossproc_segment::Shape;
 
+use super::many::{EARLIER_RUN, put_many};
 use super::waited::must;
 use super::{FILL, Item, Long, Short, Stage, VICTIM, beside, keep, stage, text};
 use crate::sweep::catalogue::Entry;
@@ -47,6 +48,12 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
         double::<u64>(lease, Then::Ack)
     }),
     Entry::new("queue lease + ack u64", "earlier death in lease at once", double_again::<u64>),
+    Entry::new("queue lease + ack u64", "earlier death in put_many", || {
+        after_run(|stage| stage.putter_of(EARLIER_RUN, put_many))
+    }),
+    Entry::new("queue lease + ack u64", "earlier death in get_many", || {
+        after_run(|stage| stage.getter_of(EARLIER_RUN.len()))
+    }),
     Entry::new("queue lease + ack 128 B", "earlier death in lease", || {
         double::<Bytes>(lease, Then::Ack)
     }),
@@ -317,6 +324,30 @@ fn beside_get<T: Item>(scenario: Scenario, stage: &Stage<T>) -> Scenario {
 enum Then {
     Ack,
     Get,
+}
+
+/// A victim comes upon all that can be left of a run, by one who put it or by one who took it.
+fn after_run(earlier: fn(&Stage<u64>) -> Part) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<u64>::new(8, 6, &[1, 2, 3, 4])?;
+    let (earlier, victim) = (earlier(&stage), stage.leaser(lease_ack));
+    let check = move |_: &_| -> Finding {
+        let found = stage.harvest()?;
+        let (old, new) = found.split_at(found.iter().take_while(|item| item.0 < VICTIM).count());
+        let numbers = |items: &[(u64, u32)]| items.iter().map(|item| item.0).collect::<Vec<_>>();
+        let taken = stage.items.len().saturating_sub(old.len());
+        let whole = new.is_empty() || numbers(new) == EARLIER_RUN;
+        if !whole || numbers(old) != stage.items[taken..] {
+            return Err(format!("the items are {found:?}"));
+        }
+        match (taken % EARLIER_RUN.len(), old.first()) {
+            (0, Some((_, 1))) => Ok("there"),
+            (0, Some((_, 2))) => Ok("leased"),
+            (1, _) => Ok("acked"),
+            _ => Err(format!("{taken} items are gone, and the rest is {found:?}")),
+        }
+    };
+    let outcomes = &["there", "leased", "acked"];
+    Ok(Scenario::in_memory(memory, outcomes, victim, check).after_death_of(earlier))
 }
 
 /// A victim comes upon all that an earlier one can leave of a lease.

@@ -17,7 +17,7 @@ pub(super) const DONE: [&str; 4] = ["none", "one", "two", "all"];
 const HELP: u64 = 50;
 
 impl<T: Item> Stage<T> {
-    fn putter_of(&self, run: [u64; 3], put: fn(&Queue<T>, &[T]) -> u64) -> Part {
+    pub(super) fn putter_of(&self, run: [u64; 3], put: fn(&Queue<T>, &[T]) -> u64) -> Part {
         let stage = self.clone();
         telling(move || {
             let stage = stage.clone();
@@ -28,7 +28,7 @@ impl<T: Item> Stage<T> {
     }
 
     /// Tells what it got, in base 1000.
-    fn getter_of(&self, most: usize) -> Part {
+    pub(super) fn getter_of(&self, most: usize) -> Part {
         let stage = self.clone();
         telling(move || {
             let stage = stage.clone();
@@ -274,6 +274,56 @@ pub(super) fn get_after_get<T: Item>() -> Result<Scenario, String> {
         }
     };
     Ok(Scenario::in_memory(memory, &RUNS_TAKEN, victim, check).after_death_of(earlier).one_more())
+}
+
+/// A victim that puts over the oldest item comes upon all that a take of a run can leave of a full queue.
+pub(super) fn put_over_after_get<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::new(3, 1, &[1, 2, 3])?;
+    let (earlier, victim) = (stage.getter_of(3), stage.putter_of([VICTIM; 3], put_over));
+    let check = move |_: &_| -> Finding {
+        match stage.drain()?[..] {
+            [1, 2, 3] | [2, 3] | [] => Ok("not put"),
+            [2, 3, VICTIM] | [VICTIM] => Ok("put"),
+            ref found => Err(format!("the items are {found:?}")),
+        }
+    };
+    Ok(Scenario::in_memory(memory, &["not put", "put"], victim, check).after_death_of(earlier))
+}
+
+/// Puts the first of the items.
+fn put_over<T: Item>(queue: &Queue<T>, items: &[T]) -> u64 {
+    let item = items.first().and_then(Item::number).map(T::new);
+    item.map_or(REFUSED, |item| queue.put_over(item).map_or(REFUSED, |out| out.len() as u64 + 1))
+}
+
+/// A victim that closes the queue comes upon all that a put of a run can leave.
+pub(super) fn close_after_put<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::new(8, 6, &[1])?;
+    let earlier = stage.putter_of(EARLIER_RUN, put_many);
+    let closing = stage.clone();
+    let victim = telling(move || {
+        let stage = closing.clone();
+        let _ = stage.segment.me();
+        move || {
+            stage.queue.close();
+            1
+        }
+    });
+    let check = move |_: &_| -> Finding {
+        let closed = stage.queue.is_closed();
+        let rest: Vec<_> = match closed {
+            true => {
+                stage.queue.iter().map(|item| item.ok().and_then(|item| item.number())).collect()
+            }
+            false => stage.drain()?.into_iter().map(Some).collect(),
+        };
+        let with: Vec<u64> = [1].into_iter().chain(EARLIER_RUN).collect();
+        match rest.into_iter().collect::<Option<Vec<u64>>>() {
+            Some(rest) if rest == [1] || rest == with => Ok(if closed { "closed" } else { "open" }),
+            rest => Err(format!("the items are {rest:?}")),
+        }
+    };
+    Ok(Scenario::in_memory(memory, &["open", "closed"], victim, check).after_death_of(earlier))
 }
 
 /// So many runs of three are taken.
