@@ -22,6 +22,14 @@ pub fn small<T: Message>() -> Option<usize> {
     fixed_size::<T>().filter(|&bytes| bytes <= SMALL_BYTES)
 }
 
+/// Bytes of every item of this type, for who knows that they are [`small`]: 0 where they are not. Folds to
+/// a constant, also where a closure asks that is not inlined.
+#[inline(always)]
+#[must_use]
+pub fn bytes_of<T: Message>() -> usize {
+    small::<T>().unwrap_or(0)
+}
+
 /// Words in which so many bytes lie.
 #[inline(always)]
 #[must_use]

@@ -1,13 +1,12 @@
 //! An end as the process that has it sees it.
 
 use std::fmt;
-use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crossproc_segment::wait::{Look, Spin};
-use crossproc_segment::{MemberId, Object, Segment};
+use crossproc_segment::{Me, MemberId, Object, Segment};
 
 use crate::error::Result;
 use crate::hand::{Hand, Taking};
@@ -75,13 +74,13 @@ pub(crate) struct Inlet {
 ///
 /// # Invariants
 ///
-/// `me` is [`Segment::me_word`] of the object's segment. The views are of the object's body.
+/// `me` is of the object's segment. The views are of the object's body.
 pub(crate) struct End {
     /// The member that took it, or [`LET_GO`].
     owner: AtomicU32,
     /// The same, as long as it may send.
     sends: AtomicU32,
-    me: NonNull<AtomicU32>,
+    me: Me,
     /// Which move of the end it was in which it was sent off last.
     moves: AtomicU32,
     /// Which places of the rings are used by a thread that does not have the turn.
@@ -125,6 +124,8 @@ impl End {
     ) -> Result<Self> {
         let lanes = [Side::First, Side::Second].map(|producer| view(&object, sizes, producer));
         let segment = object.segment();
+        // SAFETY: the object keeps the segment mapped, and lives as long as this end.
+        let process = unsafe { Me::of(segment) };
         let me = segment.me();
         let (moves, hand) = arrived.unzip();
         let may_send = lanes[0].header().take(side, me, moves, |id| segment.alive(id))?;
@@ -135,11 +136,11 @@ impl End {
         // For a pipe of one direction both sides of both ends are made, but one of each is idle.
         let inlet = if sizes.lanes == 1 { lanes[0] } else { inlet };
         let taking = Taking::new(inlet.consumer(), hand.unwrap_or_default());
-        // INVARIANT: the word of this segment, and views of this object.
+        // INVARIANT: of this segment, and views of this object.
         Ok(Self {
             owner: AtomicU32::new(me.get()),
             sends: AtomicU32::new(if may_send { me.get() } else { LET_GO }),
-            me: NonNull::from(segment.me_word()),
+            me: process,
             moves: AtomicU32::new(0),
             places: AtomicU32::new(0),
             shares: AtomicU32::new(0),
@@ -185,10 +186,7 @@ impl End {
     /// The member that this process is; in a forked child another, or none.
     #[inline(always)]
     fn me(&self) -> u32 {
-        // SAFETY: by the type invariant; the object keeps the segment mapped.
-        let me = unsafe { self.me.as_ref() };
-        // ORDERING: acquire side of *joined* in `Segment::me`.
-        me.load(Acquire)
+        self.me.bits()
     }
 
     /// Whether the other end was closed or its process found dead.

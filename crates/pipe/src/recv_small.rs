@@ -67,7 +67,14 @@ impl<T: Message> Receiver<T> {
     fn recv_small(&self, patience: Patience) -> Result<T, TryRecvError> {
         let Some(bytes) = small::<T>() else { return self.recv_message(patience) };
         let mut words = Words::empty(bytes);
-        let spun = if patience.is_none() { Spun::InVain } else { self.spin_for(bytes, &mut words) };
+        let spun = match patience.is_none() {
+            // Who only tries does not linger, and looks all the same.
+            true => match self.take_at_once(bytes, &mut words, true) {
+                ControlFlow::Break(Some(())) => Spun::Taken,
+                _ => Spun::InVain,
+            },
+            false => self.spin_for(bytes, &mut words),
+        };
         let spent = Spin::spent();
         let spin = match spun {
             Spun::Taken => {

@@ -6,7 +6,7 @@ use std::slice;
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_message::words::{Words, small, words_of};
+use crossproc_message::words::{Words, bytes_of, small, words_of};
 use crossproc_segment::MemberId;
 use crossproc_sys::clock::Deadline;
 
@@ -214,12 +214,9 @@ impl<T: Message> Queue<T> {
         // SAFETY: `words` words of each of the first `count` items were written.
         let payloads = unsafe { slice::from_raw_parts(buffer.as_ptr().cast(), count * words) };
         let count = u32::try_from(count).unwrap_or(0);
-        let put = match self.ring.put_run(self.me(), payloads, words, count) {
-            Ok(put) => put,
-            Err(_) => self.make_room(patience, |me| {
-                Ok(self.ring.put_run(me, payloads, words_of(bytes_of::<T>()), count)?)
-            })?,
-        };
+        // Asked for anew, so that the words of an item are a constant in there.
+        let attempt = |me| Ok(self.ring.put_run(me, payloads, words_of(bytes_of::<T>()), count)?);
+        let put = self.make_room(patience, attempt)?;
         self.ring.items().notify_many(put);
         Ok(put as usize)
     }
@@ -249,10 +246,7 @@ impl<T: Message> Queue<T> {
         let mut run = Run::<T>::of_items(most);
         // Nothing of ours may fail between the commit and the last item's being handed out.
         out.reserve(run.most);
-        let taken = match run.take(&self.ring, self.me()) {
-            Ok(taken) => taken,
-            Err(_) => self.receive(patience, Entry::ToOwe, |me| run.take(&self.ring, me))?,
-        };
+        let taken = self.receive(patience, Entry::ToOwe, |me| run.take(&self.ring, me))?;
         run.hand_out(taken, |item| out.push(item))?;
         Ok(taken == 0 || self.ring.is_busy_at_head())
     }
@@ -326,12 +320,6 @@ pub(crate) fn gather<R>(
         }
     }
     Ok(out.len() - before)
-}
-
-/// Bytes of an item of a small fixed size. Folds to a constant.
-#[inline(always)]
-fn bytes_of<T: Message>() -> usize {
-    small::<T>().unwrap_or(0)
 }
 
 /// Items of so many words in one run.

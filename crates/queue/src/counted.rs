@@ -1,10 +1,10 @@
 //! What a producer and a consumer have in common: that they are counted.
 
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crossproc_message::Message;
-use crossproc_segment::{MemberId, Segment, transit};
+use crossproc_segment::{MemberId, transit};
 use serde::de::Error as _;
 use serde::ser::{Error as _, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serializer};
@@ -36,7 +36,7 @@ impl<T> Counted<T> {
 
     /// Where it is counted, if that was for this process: a forked child inherits its parent's.
     fn own_seat(&self) -> Option<Seat> {
-        self.seat.filter(|seat| is_me(self.queue.segment(), seat.id))
+        self.seat.filter(|seat| self.queue.is_still(seat.id))
     }
 }
 
@@ -146,7 +146,7 @@ impl<T> Queue<T> {
     fn take_back(&self, side: Side, loan: Loan) {
         let segment = self.segment();
         // In a forked child it is its parent's.
-        if is_me(segment, loan.id) && self.row(side).take_back(loan, |id| segment.alive(id)) {
+        if self.is_still(loan.id) && self.row(side).take_back(loan, |id| segment.alive(id)) {
             self.close_once();
         }
     }
@@ -181,12 +181,6 @@ impl<T> Queue<T> {
             self.close();
         }
     }
-}
-
-/// Whether this process is that member, without joining.
-fn is_me(segment: &Segment, id: MemberId) -> bool {
-    // ORDERING: acquire side of *joined* in `Segment::me`.
-    MemberId::new(segment.me_word().load(Acquire)) == Some(id)
 }
 
 /// Tells loans of this process from each other.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_message::words::{Words, small};
+use crossproc_message::words::{Words, bytes_of, small};
 use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, Spin, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
@@ -139,7 +139,7 @@ impl<T: Message> Queue<T> {
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let patience = patience.until();
-        let mut words = Words::empty(small::<T>().unwrap_or(self.plan.bytes));
+        let mut words = Words::empty(bytes_of::<T>());
         let spent = Spin::spent();
         let spin = match patience {
             Patience::None => &self.consumers,
@@ -192,7 +192,7 @@ impl<T: Message> Queue<T> {
     #[cold]
     #[inline(never)]
     fn get_small_beside(&self, patience: Patience) -> Result<T, TryGetError> {
-        let mut words = Words::empty(small::<T>().unwrap_or(self.plan.bytes));
+        let mut words = Words::empty(bytes_of::<T>());
         self.look_sometimes();
         if self.ring.take_words_beside(words.as_mut_slice()) {
             self.ring.header().space().notify_one();
@@ -277,7 +277,7 @@ impl<T: Message> Queue<T> {
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         if matches!(patience, Patience::None) {
-            if spin.linger() {
+            if none != NoItem::AllLeased && spin.linger() {
                 let answer = attempt(self.me());
                 spin.lingered(answer.is_ok() && self.ring.has_item().is_ok());
                 if answer.is_ok() {

@@ -31,8 +31,6 @@ mod lease;
 #[cfg(not(crossproc_loom))]
 mod look;
 #[cfg(not(crossproc_loom))]
-mod me;
-#[cfg(not(crossproc_loom))]
 mod messages;
 #[cfg(not(crossproc_loom))]
 mod options;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_message::words::{Words, small};
+use crossproc_message::words::{Words, bytes_of, small};
 use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
@@ -144,7 +144,7 @@ impl<T: Message> Queue<T> {
     #[cold]
     #[inline(never)]
     fn put_small(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
-        let words = Words::encode(item, small::<T>().unwrap_or(self.plan.bytes))?;
+        let words = Words::encode(item, bytes_of::<T>())?;
         self.send(patience, |me| Ok(self.ring.put_words(me, words.as_slice())?))
     }
 

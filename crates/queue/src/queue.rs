@@ -7,13 +7,12 @@ use std::ptr::NonNull;
 use crossproc_message::Message;
 use crossproc_message::words::WORD_BYTES;
 use crossproc_segment::wait::Spin;
-use crossproc_segment::{MemberId, Object, Segment, Shape};
+use crossproc_segment::{Me, MemberId, Object, Segment, Shape};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Result;
 use crate::lease::Clerk;
-use crate::me::Me;
 use crate::options::QueueOptions;
 use crate::plan::Plan;
 use crate::raw::{Form, Header, Levels, Ring, Row, SLOTS_OFFSET, Side};
@@ -297,13 +296,13 @@ impl<T> Queue<T> {
 
     #[inline]
     pub(crate) fn me(&self) -> MemberId {
-        self.me.id().unwrap_or_else(|| self.segment().me())
+        self.me.joined(self.segment())
     }
 
     /// Tells whether this process is `me` still, and not a child that it forked.
     #[inline]
     pub(crate) fn is_still(&self, me: MemberId) -> bool {
-        self.me.id() == Some(me)
+        self.me.is_member(me)
     }
 
     /// Those who are counted at that side.

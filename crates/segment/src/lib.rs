@@ -45,6 +45,8 @@ mod header;
 #[cfg(not(crossproc_loom))]
 mod holders;
 #[cfg(not(crossproc_loom))]
+mod me;
+#[cfg(not(crossproc_loom))]
 #[doc(hidden)]
 pub mod names;
 #[cfg(not(crossproc_loom))]
@@ -72,6 +74,8 @@ pub use blocks::Blocks;
 pub use error::{Error, Result};
 #[cfg(not(crossproc_loom))]
 pub use header::Identity;
+#[cfg(not(crossproc_loom))]
+pub use me::Me;
 #[cfg(not(crossproc_loom))]
 pub use member::MemberInfo;
 pub use member::{ID_MASK, MemberId};

@@ -7,71 +7,15 @@
 
 use core::hint;
 use core::mem;
-use core::ptr::NonNull;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Acquire;
 use std::io::Write as _;
 
-use crossproc_segment::wait::{Blocker, Look, Rest, Sleeper, Spin, deadlocks, thread_token};
-use crossproc_segment::{MemberId, Object, Segment};
+use crossproc_segment::wait::{Blocker, Look, Rest, Sleeper, Spin, deadlocks};
+use crossproc_segment::{Me, Object, Segment};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::futex;
 
 use crate::error::{LockFailure, NotHeld};
 use crate::raw::{Claim, Holder, Lock, News, Released, Word};
-
-/// Who this process is in a segment, without a way through the segment's handle.
-///
-/// # Invariants
-///
-/// `word` is the one of [`Segment::me_word`] of a segment that stays mapped while this lives.
-#[derive(Clone, Copy, Debug)]
-pub struct Me {
-    word: NonNull<AtomicU32>,
-}
-
-impl Me {
-    /// Who this process is in `segment`.
-    ///
-    /// # Safety
-    ///
-    /// The segment stays mapped while this lives.
-    #[must_use]
-    pub unsafe fn of(segment: &Segment) -> Self {
-        // INVARIANT: by the contract.
-        Self { word: NonNull::from(segment.me_word()) }
-    }
-
-    /// The calling thread as a holder of locks in `segment`, which is that of [`Me::of`].
-    #[must_use]
-    #[inline]
-    pub fn holder(self, segment: &Segment) -> Holder {
-        let id = self.id().unwrap_or_else(|| segment.me());
-        Holder::new(id, thread_token())
-    }
-
-    /// Whether this process is the one of `holder`: false in its forked child.
-    #[must_use]
-    #[inline]
-    pub fn is(self, holder: Holder) -> bool {
-        self.id() == Some(holder.id())
-    }
-
-    /// Whether this process is the member `id`.
-    #[must_use]
-    #[inline]
-    pub fn is_member(self, id: MemberId) -> bool {
-        self.id() == Some(id)
-    }
-
-    #[inline]
-    fn id(self) -> Option<MemberId> {
-        // SAFETY: by the type invariant.
-        let word = unsafe { self.word.as_ref() };
-        // ORDERING: acquire side of *joined* in `Segment::me`.
-        MemberId::new(word.load(Acquire))
-    }
-}
 
 /// Acquires the lock; sleeps while others hold it, until `deadline`.
 ///
@@ -291,7 +235,7 @@ pub fn is_ready(lock: &Lock, segment: &Segment, me: Me, look: Look) -> bool {
     let word = lock.word();
     match word.owner() {
         None => true,
-        Some(_) if !word.is_valid() || lock.is_held_by(me.holder(segment)) => true,
+        Some(_) if !word.is_valid() || lock.is_held_by(Holder::of(me, segment)) => true,
         Some(owner) => look == Look::Repair && !segment.alive(owner),
     }
 }

@@ -61,7 +61,7 @@ impl<'a> LockGuard<'a> {
 
     #[inline]
     fn release(&self) -> Result<(), NotHeld> {
-        if !self.lock.me().is(self.me) {
+        if !self.me.is_of(self.lock.me()) {
             return Err(NotHeld);
         }
         let poison = thread::panicking() && !self.panicking;

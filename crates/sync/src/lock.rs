@@ -4,14 +4,14 @@ use core::fmt;
 use core::time::Duration;
 
 use crossproc_segment::wait::{Look, Source, Waitable};
-use crossproc_segment::{Result, Segment, Shape};
+use crossproc_segment::{Me, Result, Segment, Shape};
 use crossproc_sys::clock::Deadline;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::acquire::{self, Me};
+use crate::acquire;
 use crate::error::{LockError, LockFailure, TryLockError};
 use crate::guard::LockGuard;
-use crate::raw::{self, News};
+use crate::raw::{self, Holder, News};
 use crate::shared::{Shared, Words};
 
 // SAFETY: atomics only, aligned to 8 bytes.
@@ -186,7 +186,7 @@ impl Lock {
     /// ```
     #[inline]
     pub fn lock(&self) -> Result<LockGuard<'_>, LockError<LockGuard<'_>>> {
-        let me = self.me().holder(self.segment());
+        let me = Holder::of(self.me(), self.segment());
         match acquire::acquire(self.raw(), self.segment(), self.shared.spin(), me, None) {
             Ok(News::Released) => Ok(LockGuard::new(self, me)),
             Ok(News::Died) => Err(LockError::OwnerDied(LockGuard::new(self, me))),
@@ -224,7 +224,7 @@ impl Lock {
     /// ```
     #[inline]
     pub fn try_lock(&self) -> Result<LockGuard<'_>, TryLockError<LockGuard<'_>>> {
-        let me = self.me().holder(self.segment());
+        let me = Holder::of(self.me(), self.segment());
         self.tried(me, acquire::try_acquire(self.raw(), self.segment(), me))
     }
 
@@ -293,7 +293,7 @@ impl Lock {
         &self,
         deadline: impl FnOnce() -> Deadline,
     ) -> Result<LockGuard<'_>, TryLockError<LockGuard<'_>>> {
-        let me = self.me().holder(self.segment());
+        let me = Holder::of(self.me(), self.segment());
         let (raw, segment, spin) = (self.raw(), self.segment(), self.shared.spin());
         self.tried(me, acquire::acquire_by(raw, segment, spin, me, || Some(deadline())))
     }

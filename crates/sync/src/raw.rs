@@ -71,9 +71,9 @@
 
 use core::fmt;
 
-#[cfg(not(crossproc_loom))]
-use crossproc_segment::wait;
 use crossproc_segment::{ID_MASK, MemberId};
+#[cfg(not(crossproc_loom))]
+use crossproc_segment::{Me, Segment, wait};
 
 use crate::atomic::Ordering::{AcqRel, Relaxed, Release};
 use crate::atomic::{AtomicU32, AtomicU64};
@@ -161,6 +161,22 @@ impl Holder {
     #[inline]
     pub const fn new(id: MemberId, thread: u32) -> Self {
         Self { id, thread }
+    }
+
+    /// The calling thread, of the process that `me` is in `segment`.
+    #[cfg(not(crossproc_loom))]
+    #[must_use]
+    #[inline]
+    pub fn of(me: Me, segment: &Segment) -> Self {
+        Self::new(me.joined(segment), wait::thread_token())
+    }
+
+    /// Whether the process is the one that `me` is: false in its forked child.
+    #[cfg(not(crossproc_loom))]
+    #[must_use]
+    #[inline]
+    pub fn is_of(self, me: Me) -> bool {
+        me.is_member(self.id)
     }
 
     /// The member.

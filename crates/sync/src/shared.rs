@@ -5,10 +5,8 @@ use core::mem;
 use core::ptr::NonNull;
 
 use crossproc_segment::wait::Spin;
-use crossproc_segment::{Error, Object, Result, Segment, Shape};
+use crossproc_segment::{Error, Me, Object, Result, Segment, Shape};
 use serde::{Deserializer, Serializer};
-
-use crate::acquire::Me;
 
 /// The words of a primitive, at the beginning of its object's body.
 ///

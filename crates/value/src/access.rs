@@ -9,9 +9,8 @@ use core::time::Duration;
 
 use crossproc_message::pod::Stored;
 use crossproc_segment::wait::Spin;
-use crossproc_segment::{Error, Object, Result, Shape};
+use crossproc_segment::{Error, Me, Object, Result, Shape};
 use crossproc_sync::Deadline;
-use crossproc_sync::acquire::Me;
 
 use crate::bytes;
 use crate::held::Held;

@@ -27,7 +27,7 @@ impl<'a, T: Stored> Held<'a, T> {
         deadline: Option<Deadline>,
     ) -> Result<Self, LockFailure> {
         let segment = value.segment();
-        let me = value.me.holder(segment);
+        let me = Holder::of(value.me, segment);
         let lock = value.header().lock();
         let _ = acquire::acquire(lock, segment, value.spin(), me, deadline)?;
         Ok(Self { value, me, not_send: PhantomData })
@@ -60,7 +60,7 @@ impl<'a, T: Stored> Held<'a, T> {
 
     /// What [`Held::keep`] kept on this thread.
     pub(crate) fn kept(value: &'a Value<T>) -> Self {
-        Self { value, me: value.me.holder(value.segment()), not_send: PhantomData }
+        Self { value, me: Holder::of(value.me, value.segment()), not_send: PhantomData }
     }
 
     #[inline]
@@ -72,7 +72,7 @@ impl<'a, T: Stored> Held<'a, T> {
 
     #[inline]
     fn is_ours(&self) -> bool {
-        self.value.me.is(self.me)
+        self.me.is_of(self.value.me)
     }
 }
 

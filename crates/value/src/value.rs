@@ -8,8 +8,8 @@ use core::time::Duration;
 
 use crossproc_message::pod::Stored;
 use crossproc_segment::wait::Spin;
-use crossproc_segment::{Object, Result, Segment};
-use crossproc_sync::acquire::{self, Me};
+use crossproc_segment::{Me, Object, Result, Segment};
+use crossproc_sync::acquire;
 use crossproc_sync::{Deadline, LockFailure};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

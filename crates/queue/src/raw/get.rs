@@ -92,11 +92,18 @@ impl Ring {
     #[inline(always)]
     pub fn take_words_at_once(&self, out: &mut [u64]) -> bool {
         assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        let Some((at, slot)) = self.full_at_once() else { return false };
+        self.take_at(at, slot, out)
+    }
+
+    /// The slot at the read end if it has an item and no lease was ever made; nothing else is told, or
+    /// moved on.
+    #[inline(always)]
+    pub(super) fn full_at_once(&self) -> Option<(Position, &AtomicU64)> {
         let at = self.load_head();
-        let Some(slot) = self.slot(at) else { return false };
+        let slot = self.slot(at)?;
         // ORDERING: acquire side of *publish*.
-        let seen = slot.load(Acquire);
-        seen == at.plainly_full().bits() && self.take_at(at, slot, out)
+        (slot.load(Acquire) == at.plainly_full().bits()).then_some((at, slot))
     }
 
     /// Copies the payload of the slot that was seen full, and takes it unless it was taken.

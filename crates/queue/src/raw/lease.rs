@@ -123,7 +123,6 @@ mod back;
 mod claim;
 mod desk;
 mod left;
-mod line;
 
 use core::ptr::NonNull;
 
@@ -321,7 +320,7 @@ impl Ring {
         }
         self.read_at(slot, out);
         let entry = self.entry(first)?;
-        line::fetch_next(slot);
+        self.fetch_ahead(at);
         if !entry.claim(me) {
             return None;
         }

@@ -77,13 +77,19 @@ impl Ring {
     #[inline(always)]
     pub fn put_words_at_once(&self, me: MemberId, payload: &[u64]) -> bool {
         assert!(payload.len() <= self.payload_words(), "payload longer than the slot");
+        let Some((at, slot)) = self.free_at_once() else { return false };
+        self.put_at(at, slot, me, payload)
+    }
+
+    /// The slot at the write end if it is free and the queue open; nothing else is told, or moved on.
+    #[inline(always)]
+    pub(super) fn free_at_once(&self) -> Option<(Position, &AtomicU64)> {
         // ORDERING: acquire side of *tail*.
         let tail = self.header().tail.0.load(Acquire);
         let at = Position::from_bits(tail);
-        let Some(slot) = self.slot(at) else { return false };
-        !Position::is_closed(tail)
-            && slot.load(Relaxed) == Word::free(at.lap()).bits()
-            && self.put_at(at, slot, me, payload)
+        let slot = self.slot(at)?;
+        let free = !Position::is_closed(tail) && slot.load(Relaxed) == Word::free(at.lap()).bits();
+        free.then_some((at, slot))
     }
 
     /// Claims the slot that was seen free, fills and commits it, unless somebody was faster.

@@ -5,9 +5,9 @@
 
 use crossproc_segment::MemberId;
 
-use super::{Position, Ring, Word};
+use super::{Ring, Word};
 use crate::atomic::AtomicU64;
-use crate::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::atomic::Ordering::{Relaxed, Release};
 
 const WORD_BYTES: usize = size_of::<u64>();
 /// Words before what these functions write: the place.
@@ -25,13 +25,7 @@ impl Ring {
     pub fn put_short_at_once(&self, me: MemberId, first: u64, bytes: &[u8]) -> bool {
         let words = bytes.len() / WORD_BYTES;
         assert!(words + PLACE_WORDS < self.payload_words(), "message longer than the slot");
-        // ORDERING: acquire side of *tail*.
-        let tail = self.header().tail.0.load(Acquire);
-        let at = Position::from_bits(tail);
-        let Some(slot) = self.slot(at) else { return false };
-        if Position::is_closed(tail) || slot.load(Relaxed) != Word::free(at.lap()).bits() {
-            return false;
-        }
+        let Some((at, slot)) = self.free_at_once() else { return false };
         if self.claim_at(at, slot, me).is_none() {
             return false;
         }
@@ -63,12 +57,7 @@ impl Ring {
         words_of: impl FnOnce(u64) -> Option<usize>,
         out: &mut [u64],
     ) -> Option<u64> {
-        let at = self.load_head();
-        let slot = self.slot(at)?;
-        // ORDERING: acquire side of *publish*.
-        if slot.load(Acquire) != at.plainly_full().bits() {
-            return None;
-        }
+        let (at, slot) = self.full_at_once()?;
         assert!(PLACE_WORDS < self.payload_words(), "no room for a place");
         // What a dead consumer left there is for one who holds the slot.
         if self.payload_word(slot, 0).load(Relaxed) != 0 {

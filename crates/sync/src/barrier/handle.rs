@@ -12,6 +12,7 @@ use super::error::BarrierError;
 use super::handles;
 use super::raw::{self, Enrol, Phase, Place};
 use super::wait::{BarrierWait, Caller};
+use crate::raw::Holder;
 use crate::shared::{Shared, Words};
 
 const SHAPE: Shape = Shape::untyped("barrier", 1);
@@ -485,7 +486,7 @@ impl Barrier {
             spin: self.shared.spin(),
             hint: &self.hint,
             process,
-            me: process.holder(segment),
+            me: Holder::of(process, segment),
         }
     }
 }

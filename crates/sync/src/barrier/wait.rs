@@ -6,12 +6,11 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crossproc_segment::wait::{Look, Spin, block_on};
-use crossproc_segment::{MemberId, Segment};
+use crossproc_segment::{Me, MemberId, Segment};
 use crossproc_sys::clock::Deadline;
 
 use super::error::{BarrierError, BreakCause};
 use super::raw::{Arrival, Arrive, Barrier, Outcome, Phase, Place, State, Why};
-use crate::acquire::Me;
 use crate::raw::Holder;
 
 /// That a thread has passed a barrier.
@@ -190,7 +189,7 @@ impl Caller<'_> {
     }
 
     fn finish(&self, arrival: Arrival) -> Result<bool, BarrierError> {
-        if !self.process.is(self.me) {
+        if !self.me.is_of(self.process) {
             return Err(BarrierError::NotParticipant);
         }
         if self.barrier.finish(arrival) {
@@ -326,7 +325,7 @@ impl Inside<'_, '_> {
 
     fn left(&self) -> Result<(), BarrierError> {
         let Caller { barrier, row, process, me, .. } = self.caller;
-        if !process.is(*me) || !barrier.leave(row, self.arrival) {
+        if !me.is_of(*process) || !barrier.leave(row, self.arrival) {
             return Err(BarrierError::NotParticipant);
         }
         barrier.room().notify_all();
@@ -337,7 +336,7 @@ impl Inside<'_, '_> {
 impl Drop for Inside<'_, '_> {
     fn drop(&mut self) {
         let Caller { barrier, process, me, .. } = self.caller;
-        if self.acts.get() && process.is(*me) && barrier.fail(self.arrival) {
+        if self.acts.get() && me.is_of(*process) && barrier.fail(self.arrival) {
             self.caller.tell_all();
         }
         // The error or panic under way tells more than this could.

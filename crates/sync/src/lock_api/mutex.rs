@@ -9,6 +9,7 @@ use lock_api::{GuardNoSend, RawMutex, RawMutexTimed};
 use super::{held, tried};
 use crate::acquire;
 use crate::lock::Lock;
+use crate::raw::Holder;
 
 /// A [`Lock`] behind the interface of the `lock_api` crate.
 ///
@@ -78,7 +79,7 @@ unsafe impl RawMutex for RawLock {
         let lock = self.get();
         // Not so in a forked child, whose copy of a guard must leave the parent's lock alone.
         if acquire::is_held_here(lock.raw(), lock.me()) {
-            let _ = acquire::release(lock.raw(), lock.me().holder(lock.segment()), false);
+            let _ = acquire::release(lock.raw(), Holder::of(lock.me(), lock.segment()), false);
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::error::{OnceError, OnceTryError};
 use super::raw::{self, Accept};
 use super::run::{Caller, OnceState};
+use crate::raw::Holder;
 use crate::shared::{Shared, Words};
 
 // SAFETY: atomics only, aligned to 8 bytes.
@@ -453,7 +454,7 @@ impl Once {
     fn caller(&self) -> Caller<'_> {
         let (segment, process) = (self.shared.segment(), self.shared.me());
         let (once, spin) = (self.shared.words(), self.shared.spin());
-        Caller { once, segment, spin, process, me: process.holder(segment) }
+        Caller { once, segment, spin, process, me: Holder::of(process, segment) }
     }
 
     /// The segment that the once lies in.

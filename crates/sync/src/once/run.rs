@@ -6,14 +6,13 @@
 
 use core::fmt;
 
-use crossproc_segment::Segment;
 use crossproc_segment::wait::{Blocker, Rest, Sleeper, Spin};
+use crossproc_segment::{Me, Segment};
 use crossproc_sys::clock::Deadline;
 use crossproc_sys::futex;
 
 use super::error::OnceError;
 use super::raw::{Accept, Claim, End, Ended, News, Once, Word};
-use crate::acquire::Me;
 use crate::raw::Holder;
 
 /// What a runner is told about the one before it.
@@ -156,7 +155,7 @@ impl Caller<'_> {
     }
 
     fn end(&self, end: End) -> Result<(), OnceError> {
-        if !self.process.is(self.me) {
+        if !self.me.is_of(self.process) {
             return Err(OnceError::NotRunner);
         }
         match self.once.end(self.me, end) {

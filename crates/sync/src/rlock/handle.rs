@@ -380,7 +380,7 @@ impl RLock {
 
     #[inline]
     pub(super) fn me(&self) -> Holder {
-        self.shared.me().holder(self.segment())
+        Holder::of(self.shared.me(), self.segment())
     }
 
     #[inline]

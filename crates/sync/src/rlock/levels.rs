@@ -36,7 +36,7 @@ impl RLock {
     /// Leaves a level of `me`, who locked it: nothing happens in a forked child.
     #[inline]
     pub(super) fn leave(&self, me: Holder, panicked: bool) -> Result<(), NotHeld> {
-        if !self.shared.me().is(me) {
+        if !me.is_of(self.shared.me()) {
             return Err(NotHeld);
         }
         match self.raw().leave(me, panicked) {

@@ -619,12 +619,12 @@ impl RwLock {
     /// Whether this process is the one of `holder`: false in its forked child.
     #[inline]
     pub(super) fn is_me(&self, holder: Holder) -> bool {
-        self.shared.me().is(holder)
+        holder.is_of(self.shared.me())
     }
 
     #[inline]
     pub(super) fn me(&self) -> Holder {
-        self.shared.me().holder(self.segment())
+        Holder::of(self.shared.me(), self.segment())
     }
 
     #[inline]
