@@ -2,9 +2,13 @@
 
 use std::io;
 
+use crate::crates::queue::JoinError as QueueJoinError;
+use crate::crates::sync::NotHeld;
 use crate::{
-    GetError, JoinError, LockError, LockFailure, PutError, PutOverError, RecvError, SendError,
-    TryGetError, TryLockError, TryPutError, TryRecvError, TrySendError,
+    AcceptError, AckError, BindError, ConnectError, DecodeError, EncodeError, GetError, JoinError,
+    LockError, LockFailure, OnceTryError, PutError, PutManyError, PutOverError, RecvError,
+    ReleaseError, SemaphoreError, SendError, TaskDoneError, TooMany, TryAcquireError, TryGetError,
+    TryLockError, TryPutError, TryRecvError, TrySendError,
 };
 
 /// Whatever crossproc can answer with: every error of its operations converts with `?`.
@@ -38,9 +42,21 @@ pub enum Error {
     /// An item was not put; it is gone.
     #[error(transparent)]
     Put(TryPutError<()>),
+    /// Some of the items were put, and the rest was not.
+    #[error(transparent)]
+    PutMany(#[from] PutManyError),
     /// No item was got.
     #[error(transparent)]
     Get(TryGetError),
+    /// A leased item was not acknowledged; it is delivered again.
+    #[error(transparent)]
+    Ack(#[from] AckError),
+    /// No item was marked as done.
+    #[error(transparent)]
+    TaskDone(#[from] TaskDoneError),
+    /// The items of a queue could not be waited for.
+    #[error(transparent)]
+    JoinQueue(#[from] QueueJoinError),
     /// A pipe could not be made or opened, or an end of it taken.
     #[error(transparent)]
     Pipe(#[from] crossproc_pipe::Error),
@@ -50,15 +66,42 @@ pub enum Error {
     /// Nothing was received.
     #[error(transparent)]
     Recv(TryRecvError),
+    /// A name could not be listened at.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// No connection was accepted.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
+    /// No connection was made.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A lock could not be had, or its last owner did not give it back.
     #[error(transparent)]
     Lock(#[from] LockFailure),
+    /// A lock that this thread does not hold was to be released.
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
+    /// No permit was had.
+    #[error(transparent)]
+    Acquire(#[from] TryAcquireError),
+    /// No permit was given back.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     /// A barrier was not passed.
     #[error(transparent)]
     Barrier(#[from] crate::BarrierError),
     /// What was to be done once is not done.
     #[error(transparent)]
     Once(#[from] crate::OnceError),
+    /// Too many things were to be waited for.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+    /// A value could not be written as a message.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A message could not be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// A process could not be started.
     #[error(transparent)]
     Process(#[from] crossproc_process::Error),
@@ -139,6 +182,24 @@ impl<G> From<LockError<G>> for Error {
 impl<G> From<TryLockError<G>> for Error {
     fn from(error: TryLockError<G>) -> Self {
         Self::Lock(error.into())
+    }
+}
+
+impl From<SemaphoreError> for Error {
+    fn from(error: SemaphoreError) -> Self {
+        Self::Acquire(error.into())
+    }
+}
+
+impl<E> From<OnceTryError<E>> for Error
+where
+    Self: From<E>,
+{
+    fn from(error: OnceTryError<E>) -> Self {
+        match error {
+            OnceTryError::Failed(error) => error.into(),
+            OnceTryError::Once(error) => error.into(),
+        }
     }
 }
 

@@ -11,5 +11,7 @@ pub use crate::{
     Queue, Recover, Segment, TryGetError, TryLockError, TryPutError, Value, cpu_count, init, spawn,
     wait_any,
 };
+pub use crate::{Connector, Descriptor, Listener};
+pub use crate::{Consumer, Lease, PriorityConsumer, PriorityProducer, PriorityQueue, Producer};
 pub use crate::{OneWay, Pipe, PipeEnd, Receiver, RecvError, SendError, Sender};
 pub use serde::{Deserialize, Serialize};
