@@ -33,8 +33,12 @@ fn errors_of_queues_pass_on() -> Answer {
 
 #[test]
 fn errors_of_those_who_meet_by_name_pass_on() {
-    assert!(said(|| Listener::<u8, u8>::bind("a/b").map(drop).map_err(Into::into)).contains("slash"));
-    assert!(said(|| Pipe::<u8, u8>::connect("a/b").map(drop).map_err(Into::into)).contains("slash"));
+    assert!(
+        said(|| Listener::<u8, u8>::bind("a/b").map(drop).map_err(Into::into)).contains("slash")
+    );
+    assert!(
+        said(|| Pipe::<u8, u8>::connect("a/b").map(drop).map_err(Into::into)).contains("slash")
+    );
 }
 
 #[test]
