@@ -61,6 +61,15 @@ impl<T> Receiver<T> {
         self.borrow_within(Patience::Until(Deadline::after(timeout)))
     }
 
+    /// As [`borrow`](Self::borrow), but blocks until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`borrow_timeout`](Self::borrow_timeout).
+    pub fn borrow_deadline(&mut self, deadline: Deadline) -> Result<Borrowed<'_, T>, TryRecvError> {
+        self.borrow_within(Patience::Until(deadline))
+    }
+
     fn borrow_within(&mut self, patience: Patience) -> Result<Borrowed<'_, T>, TryRecvError> {
         let receiver: &Self = self;
         let place = receiver.receive(patience, nothing, |_, taking, next| {

@@ -56,7 +56,7 @@ pub use end::Peer;
 #[cfg(not(crossproc_loom))]
 pub use error::{Error, RecvError, Result, SendError, TryRecvError, TrySendError};
 #[cfg(not(crossproc_loom))]
-pub use iter::Iter;
+pub use iter::{IntoIter, Iter};
 #[cfg(not(crossproc_loom))]
 pub use meet::{
     AcceptError, Accepted, BindError, ConnectError, Connector, Incoming, Listener, ListenerOptions,

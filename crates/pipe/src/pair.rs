@@ -99,6 +99,37 @@ impl<A, B> PipeEnd<A, B> {
         self.out.send_bytes(bytes)
     }
 
+    /// As [`Sender::try_send_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::try_send_bytes`].
+    pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError> {
+        self.out.try_send_bytes(bytes)
+    }
+
+    /// As [`Sender::send_bytes_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_bytes_timeout`].
+    pub fn send_bytes_timeout(&self, bytes: &[u8], timeout: Duration) -> Result<(), TrySendError> {
+        self.out.send_bytes_timeout(bytes, timeout)
+    }
+
+    /// As [`Sender::send_bytes_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_bytes_deadline`].
+    pub fn send_bytes_deadline(
+        &self,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), TrySendError> {
+        self.out.send_bytes_deadline(bytes, deadline)
+    }
+
     /// As [`Receiver::recv_bytes`].
     ///
     /// # Errors
@@ -108,6 +139,33 @@ impl<A, B> PipeEnd<A, B> {
         self.inlet.recv_bytes()
     }
 
+    /// As [`Receiver::try_recv_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::try_recv_bytes`].
+    pub fn try_recv_bytes(&self) -> Result<Vec<u8>, TryRecvError> {
+        self.inlet.try_recv_bytes()
+    }
+
+    /// As [`Receiver::recv_bytes_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_bytes_timeout`].
+    pub fn recv_bytes_timeout(&self, timeout: Duration) -> Result<Vec<u8>, TryRecvError> {
+        self.inlet.recv_bytes_timeout(timeout)
+    }
+
+    /// As [`Receiver::recv_bytes_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_bytes_deadline`].
+    pub fn recv_bytes_deadline(&self, deadline: Deadline) -> Result<Vec<u8>, TryRecvError> {
+        self.inlet.recv_bytes_deadline(deadline)
+    }
+
     /// As [`Receiver::recv_into`].
     ///
     /// # Errors
@@ -115,6 +173,41 @@ impl<A, B> PipeEnd<A, B> {
     /// As [`Receiver::recv_into`].
     pub fn recv_into(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
         self.inlet.recv_into(buffer)
+    }
+
+    /// As [`Receiver::try_recv_into`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::try_recv_into`].
+    pub fn try_recv_into(&self, buffer: &mut [u8]) -> Result<usize, TryRecvError> {
+        self.inlet.try_recv_into(buffer)
+    }
+
+    /// As [`Receiver::recv_into_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_into_timeout`].
+    pub fn recv_into_timeout(
+        &self,
+        buffer: &mut [u8],
+        timeout: Duration,
+    ) -> Result<usize, TryRecvError> {
+        self.inlet.recv_into_timeout(buffer, timeout)
+    }
+
+    /// As [`Receiver::recv_into_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_into_deadline`].
+    pub fn recv_into_deadline(
+        &self,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<usize, TryRecvError> {
+        self.inlet.recv_into_deadline(buffer, deadline)
     }
 
     /// As [`Receiver::poll`].

@@ -183,6 +183,15 @@ impl<T> Receiver<T> {
         self.bytes_within(Patience::Until(Deadline::after(timeout)))
     }
 
+    /// As [`recv_deadline`](Self::recv_deadline), for bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_deadline`](Self::recv_deadline), but never `Malformed`.
+    pub fn recv_bytes_deadline(&self, deadline: Deadline) -> Result<Vec<u8>, TryRecvError> {
+        self.bytes_within(Patience::Until(deadline))
+    }
+
     /// Takes the next message as bytes, to the beginning of `buffer`, and returns how many there are.
     /// Blocks as [`recv`](Self::recv).
     ///
@@ -229,6 +238,19 @@ impl<T> Receiver<T> {
         timeout: Duration,
     ) -> Result<usize, TryRecvError> {
         self.buffer_within(buffer, Patience::Until(Deadline::after(timeout)))
+    }
+
+    /// As [`recv_into`](Self::recv_into), but blocks until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_into_timeout`](Self::recv_into_timeout).
+    pub fn recv_into_deadline(
+        &self,
+        buffer: &mut [u8],
+        deadline: Deadline,
+    ) -> Result<usize, TryRecvError> {
+        self.buffer_within(buffer, Patience::Until(deadline))
     }
 
     /// Waits until [`recv`](Self::recv) would not block, for `timeout` at most (`None` is for ever):

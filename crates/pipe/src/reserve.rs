@@ -65,6 +65,19 @@ impl<T> Sender<T> {
         self.reserve_within(bytes, Patience::Until(Deadline::after(timeout)))
     }
 
+    /// As [`reserve`](Self::reserve), but blocks until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve_timeout`](Self::reserve_timeout).
+    pub fn reserve_deadline(
+        &mut self,
+        bytes: usize,
+        deadline: Deadline,
+    ) -> Result<Reserve<'_, T>, TrySendError> {
+        self.reserve_within(bytes, Patience::Until(deadline))
+    }
+
     fn reserve_within(
         &mut self,
         bytes: usize,

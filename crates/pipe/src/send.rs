@@ -232,6 +232,19 @@ impl<T> Sender<T> {
         self.send_slice(bytes, false, Patience::Until(Deadline::after(timeout)))
     }
 
+    /// As [`send_deadline`](Self::send_deadline), for bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_deadline`](Self::send_deadline).
+    pub fn send_bytes_deadline(
+        &self,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), TrySendError> {
+        self.send_slice(bytes, false, Patience::Until(deadline))
+    }
+
     /// Closes the end, in all threads of this process that share it: those that wait in it come back
     /// with `NotOwned`. The receiver gets what was sent, then `Closed`. Dropping the handle does the
     /// same.
