@@ -11,3 +11,5 @@ mod ends;
 mod killed;
 #[path = "pipes/meet.rs"]
 mod meet;
+#[path = "pipes/twins.rs"]
+mod twins;

@@ -17,3 +17,5 @@ mod items;
 mod killed;
 #[path = "queues/leases.rs"]
 mod leases;
+#[path = "queues/twins.rs"]
+mod twins;
