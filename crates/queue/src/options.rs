@@ -2,14 +2,16 @@
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use crossproc_message::Message;
 use crossproc_segment::Segment;
 
 use crate::error::{Error, Result};
+use crate::lease::as_ns;
 use crate::plan::Plan;
 use crate::queue::Queue;
-use crate::raw::{Geometry, Header, MAX_ENDS, MAX_LEASES, entry_stride, size_for};
+use crate::raw::{Geometry, Header, MAX_ENDS, MAX_LEASES, MAX_LIMIT_NS, entry_stride, size_for};
 
 /// Places of a row unless the options say otherwise.
 pub(crate) const ENDS: u32 = 64;
@@ -40,6 +42,7 @@ pub struct QueueOptions<T> {
     max_message_bytes: u64,
     ends: u32,
     leases: Option<u32>,
+    limit: Option<Duration>,
     joinable: bool,
     over: bool,
     item: PhantomData<fn(T) -> T>,
@@ -52,6 +55,7 @@ impl<T: Message> QueueOptions<T> {
             max_message_bytes: u64::MAX,
             ends: ENDS,
             leases: None,
+            limit: None,
             joinable: false,
             over: false,
             item: PhantomData,
@@ -73,6 +77,34 @@ impl<T: Message> QueueOptions<T> {
     /// memory as a place.
     pub fn leases(mut self, items: usize) -> Self {
         self.leases = Some(u32::try_from(items).map_or(MAX_LEASES, |items| items.min(MAX_LEASES)));
+        self
+    }
+
+    /// How long a lease lasts, from when it is handed out, unless it is extended: then its item goes to
+    /// the next one, though its holder lives, and the holder's ack says so; see
+    /// [`Lease::extend`](crate::Lease::extend). Without it as long as its holder has it.
+    ///
+    /// In steps of 4.2 ms, rounded up; 100 days at most. Whoever waits for an item notices within
+    /// 0.1 s that a lease ran out, others within some 50 ms or 32 items. The clock stands still while the
+    /// machine sleeps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use crossproc_queue::{AckError, Queue};
+    ///
+    /// let queue = Queue::<u32>::options().lease_limit(Duration::from_millis(5)).bounded(4)?;
+    /// queue.put(7)?;
+    /// let slow = queue.lease()?;
+    /// let next = queue.lease()?; // blocks until the first one ran out
+    /// assert_eq!((*next, next.deliveries()), (7, 2));
+    /// assert_eq!(slow.ack(), Err(AckError::Expired));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lease_limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
         self
     }
 
@@ -150,6 +182,7 @@ impl<T: Message> QueueOptions<T> {
         let (mut geometry, bytes) = plan.geometry(capacity, self.max_message_bytes, self.ends)?;
         geometry.joinable = self.joinable;
         geometry.over = self.over;
+        geometry.limit_ns = self.limit.map_or(0, |limit| as_ns(limit).clamp(1, MAX_LIMIT_NS));
         geometry.leases = self.leases.unwrap_or_else(|| default_leases(&geometry, bytes));
         if self.joinable {
             geometry.leases = geometry.leases.max(1);

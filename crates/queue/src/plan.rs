@@ -65,6 +65,7 @@ impl Plan {
             max_bytes,
             ends,
             leases: 0,
+            limit_ns: 0,
             joinable: false,
             over: false,
         };

@@ -144,7 +144,9 @@ pub use crate::atomic::AtomicU64;
 pub use ends::{Gate, Gone, Loan, MAX_ENDS, Place, Row, Seat, Side};
 pub use entry::{EntryWord, Holding};
 pub use get::{Hold, NoItem};
-pub use lease::{Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, Taken, entry_stride};
+pub use lease::{
+    Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, MAX_LIMIT_NS, Taken, Tick, entry_stride,
+};
 pub use levels::{Levels, MAX_LEVELS};
 pub use put::{Claim, Refused};
 pub use word::{INDEX_BITS, LAP_BITS, Lap, MAX_RUN, Position, State, Word};
@@ -205,6 +207,8 @@ pub struct Geometry {
     pub ends: u32,
     /// Items that can be leased at once, `0..=MAX_LEASES`.
     pub leases: u32,
+    /// How long leases last, in ns; 0 as long as their holder has them.
+    pub limit_ns: u64,
     /// Whether what is got is owed until it is done.
     pub joinable: bool,
     /// Whether a put into a full queue takes the oldest item out.
@@ -310,6 +314,7 @@ impl Header {
         self.ends.store(geometry.ends, Relaxed);
         self.over.store(u32::from(geometry.over), Relaxed);
         self.desk.entries.store(geometry.leases, Relaxed);
+        self.desk.limit_ns.store(geometry.limit_ns, Relaxed);
         self.desk.joinable.store(u32::from(geometry.joinable), Relaxed);
         if geometry.joinable {
             self.head.0.store(Position::leased_bit(), Relaxed);
@@ -327,6 +332,7 @@ impl Header {
             ends: self.ends.load(Relaxed),
             over: self.over.load(Relaxed) == 1,
             leases: self.desk.entries.load(Relaxed),
+            limit_ns: self.desk.limit_ns.load(Relaxed),
             joinable: self.desk.joinable.load(Relaxed) == 1,
         };
         let fits = size_for(&geometry).is_some_and(|needed| needed <= bytes);

@@ -70,6 +70,7 @@ pub fn entries() -> Vec<Entry> {
         value::ENTRIES,
         queue::ENTRIES,
         queue::LEASES,
+        queue::LIMITS,
         queue::LEVELS,
         pipe::ENTRIES,
     ]

@@ -13,7 +13,7 @@ use crate::atomic::AtomicU32;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::queue::Queue;
-use crate::raw::{Blank, Help, Kept, NoItem};
+use crate::raw::{Blank, Help, Kept, NoItem, Tick};
 
 /// Calls between looks at the clock, where they follow fast upon each other.
 const CALLS: u32 = 32;
@@ -73,6 +73,11 @@ impl Clerk {
         if !due.is_empty() {
             self.dues.with(|list| list.push((kept, due)));
         }
+    }
+
+    /// Goes on with what was kept for a lease whose end has changed.
+    pub(super) fn renew(&self, kept: Kept, renewed: Kept) {
+        self.owe(renewed, self.due(kept));
     }
 
     /// What was kept for a lease that ends.
@@ -164,6 +169,6 @@ impl<T> Queue<T> {
         let moved = |slot: NonNull<AtomicU64>,
                      entry: NonNull<AtomicU64>,
                      still: &dyn Fn() -> bool| self.moved(slot, entry, still);
-        self.ring.repair_leases(&mut Help { alive, moved })
+        self.ring.repair_leases(&mut Help { alive, now: Tick::at(now_ns()), moved })
     }
 }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr;
+use std::time::Duration;
 
 use crossproc_message::Message;
+use crossproc_sys::clock::now_ns;
 
 use crate::queue::Queue;
-use crate::raw::Kept;
+use crate::raw::{Kept, Tick};
 
 /// Why a lease could not be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +19,13 @@ pub enum AckError {
     /// This is a forked child's copy of a lease, which is its parent's.
     #[error("the lease is another process's: it was made before the fork")]
     Forked,
+    /// The lease ran out, and the item is another's by now, or lies there for the next one; see
+    /// [`QueueOptions::lease_limit`](crate::QueueOptions::lease_limit).
+    #[error(
+        "the lease ran out, and its item was given to another: extend a lease before its limit, or \
+         make the queue with a longer `lease_limit`"
+    )]
+    Expired,
     /// A word of the queue has a value that no correct process writes.
     #[error(
         "the lease is not this process's any more: a process wrote where it should not, or this \
@@ -33,8 +42,11 @@ pub enum AckError {
 /// for an item notices within 0.1 s, others within some 50 ms or 32 items. A lease that is forgotten
 /// (`mem::forget`) lasts until its process ends.
 ///
-/// A lease has no time limit, and so needs no extending: it ends with its holder, which the kernel
-/// reports. What takes long takes long; a holder that hangs is somebody's to kill.
+/// A lease lasts as long as its holder lives, which the kernel reports: what takes long takes long. In a
+/// queue that was made with a [`lease_limit`](crate::QueueOptions::lease_limit) it also runs out, of a
+/// holder that hangs for instance: then the item goes to the next one, though its first holder lives, and of
+/// the two [`ack`](Self::ack)s the later one's succeeds and that of the lease that ran out says
+/// [`AckError::Expired`]. [`extend`](Self::extend) moves the end on.
 ///
 /// In a forked child the copy of a lease does nothing: it is the parent's.
 ///
@@ -66,6 +78,14 @@ pub struct Lease<'q, T> {
 impl<'q, T> Lease<'q, T> {
     #[inline(always)]
     pub(super) fn new(queue: &'q Queue<T>, kept: Kept, item: T) -> Self {
+        Self { queue, kept, item }
+    }
+
+    /// With the limit that the queue's leases have: from now on, as the item is handed out.
+    #[inline(always)]
+    pub(super) fn handed_out(queue: &'q Queue<T>, kept: Kept, item: T) -> Self {
+        let limit_ns = queue.ring.limit_ns();
+        let kept = if limit_ns == 0 { kept } else { queue.limited(kept, limit_ns) };
         Self { queue, kept, item }
     }
 
@@ -104,10 +124,77 @@ impl<'q, T> Lease<'q, T> {
         drop(self);
     }
 
+    /// Has the lease last for `time` from now on, if it would end before; never blocks. Without a
+    /// [`lease_limit`](crate::QueueOptions::lease_limit) a lease lasts anyhow, and this does nothing.
+    ///
+    /// A lease that has run out can be extended as long as nobody has noticed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use crossproc_queue::Queue;
+    ///
+    /// let options = Queue::<u32>::options().lease_limit(Duration::from_secs(30));
+    /// let queue = options.bounded(4)?;
+    /// queue.put(7)?;
+    /// let mut lease = queue.lease()?;
+    /// // Half of it is done. The rest takes a minute.
+    /// lease.extend(Duration::from_secs(60))?;
+    /// assert!(lease.time_left() > Some(Duration::from_secs(30)));
+    /// lease.ack()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AckError::Expired`]: the item is another's. [`AckError::Forked`].
+    pub fn extend(&mut self, time: Duration) -> Result<(), AckError> {
+        if !self.is_ours() {
+            return Err(AckError::Forked);
+        }
+        if !self.kept.is_limited() {
+            return Ok(());
+        }
+        let until = Tick::after(now_ns(), as_ns(time));
+        let kept = self.queue.ring.extend_kept(self.kept, until).ok_or(AckError::Expired)?;
+        self.queue.clerk.renew(self.kept, kept);
+        self.kept = kept;
+        Ok(())
+    }
+
+    /// How long the lease lasts still; `None` if it has no limit. Zero says that it ran out, and that
+    /// another one may have the item.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        let until = self.kept.until()?;
+        Some(Duration::from_nanos(until.left_ns(now_ns())))
+    }
+
     /// Tells whether this is the process that has the lease, and not a child that it forked.
     #[inline]
     fn is_ours(&self) -> bool {
         self.kept.owner().is_some_and(|owner| self.queue.is_still(owner))
+    }
+}
+
+/// Nanoseconds, as many as fit.
+pub(crate) fn as_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<T> Queue<T> {
+    #[cold]
+    #[inline(never)]
+    fn limited(&self, kept: Kept, limit_ns: u64) -> Kept {
+        // An item's own code may have forked: the lease is the parent's.
+        if !kept.owner().is_some_and(|owner| self.is_still(owner)) {
+            return kept;
+        }
+        let limited = self.ring.limit_kept(kept, Tick::after(now_ns(), limit_ns));
+        self.clerk.renew(kept, limited);
+        limited
     }
 }
 
@@ -147,7 +234,11 @@ impl<T: Message> Lease<'_, T> {
         if !ours {
             return Err(AckError::Forked);
         }
-        if end(this.queue, this.kept) { Ok(item) } else { Err(AckError::Corrupt) }
+        match end(this.queue, this.kept) {
+            true => Ok(item),
+            false if this.kept.is_limited() => Err(AckError::Expired),
+            false => Err(AckError::Corrupt),
+        }
     }
 }
 
@@ -163,7 +254,7 @@ impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
         if self.is_ours() {
             drop(self.queue.clerk.due(self.kept));
-            // False where the queue is corrupt, which the next operation tells.
+            // False where the lease ran out, or the queue is corrupt, which the next operation tells.
             let _ = self.queue.ring.give_back(self.kept);
         }
     }

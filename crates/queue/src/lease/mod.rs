@@ -12,4 +12,5 @@ mod take;
 
 pub(crate) use clerk::Clerk;
 pub(crate) use get::Entry;
+pub(crate) use guard::as_ns;
 pub use guard::{AckError, Lease};

@@ -52,10 +52,10 @@ impl<T: Message> Queue<T> {
         // Each way makes its own guard of the parts: where one memory takes that of both, each field goes
         // there and back before the item is seen.
         if let Some((kept, item)) = self.lease_at_once() {
-            return Ok(Lease::new(self, kept, item));
+            return Ok(Lease::handed_out(self, kept, item));
         }
         match self.lease_endless() {
-            Ok((kept, item)) => Ok(Lease::new(self, kept, item)),
+            Ok((kept, item)) => Ok(Lease::handed_out(self, kept, item)),
             Err(error) => Err(error),
         }
     }
@@ -122,10 +122,10 @@ impl<T: Message> Queue<T> {
     #[inline(always)]
     fn lease_within(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
         if let Some((kept, item)) = self.lease_at_once() {
-            return Ok(Lease::new(self, kept, item));
+            return Ok(Lease::handed_out(self, kept, item));
         }
         match self.lease_slow(patience) {
-            Ok((kept, item)) => Ok(Lease::new(self, kept, item)),
+            Ok((kept, item)) => Ok(Lease::handed_out(self, kept, item)),
             Err(error) => Err(error),
         }
     }
@@ -155,6 +155,14 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
+    /// How long a lease lasts; `None` for as long as its holder has it. See
+    /// [`QueueOptions::lease_limit`](crate::QueueOptions::lease_limit).
+    #[must_use]
+    pub fn lease_limit(&self) -> Option<Duration> {
+        let limit_ns = self.ring.limit_ns();
+        (limit_ns != 0).then(|| Duration::from_nanos(limit_ns))
+    }
+
     /// Items on lease, at that moment, in all processes. They do not count for [`len`](Self::len).
     #[must_use]
     pub fn leased(&self) -> usize {

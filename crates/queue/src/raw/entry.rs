@@ -4,17 +4,21 @@
 
 use crossproc_segment::MemberId;
 
+use super::lease::Tick;
+
 const STATE_MASK: u64 = 0xf;
 const OWNER_SHIFT: u32 = 4;
 const OWNER_MASK: u64 = (1 << 28) - 1;
 const COUNT_SHIFT: u32 = 32;
 const COUNT_MASK: u64 = 0xffff;
+const UNTIL_SHIFT: u32 = 32;
 
 const FREE: u64 = 0;
 const CLAIM: u64 = 1;
 const LIVE: u64 = 2;
 const BACK: u64 = 3;
 const OWED: u64 = 4;
+const TIMED: u64 = 5;
 
 /// What an entry is in, by the low four bits of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +31,18 @@ pub enum Holding {
     Live,
     /// An item that was given back, and is nobody's.
     Back,
+    /// An item, leased by its owner up to a moment.
+    Timed,
     /// A count of items that its owner got and has not said to be done.
     Owed,
     /// Not a state of this version: a peer wrote rubbish.
     Unknown,
 }
 
-/// The word of an entry: `count:16 | owner:28 | state:4`.
+/// The word of an entry: `count:16 | owner:28 | state:4`, or `until:32 | owner:28 | state:4`.
 ///
-/// The count is how often the item was handed out, up to 65535; of an owing entry, how many items.
+/// The count is how often the item was handed out, up to 65535; of an owing entry, how many items. A lease
+/// with a limit has the moment instead, and its count in a word of the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryWord(u64);
 
@@ -89,6 +96,26 @@ impl EntryWord {
         Self(owned(owner, (self.count() + 1).min(COUNT_MASK), LIVE))
     }
 
+    /// Given back after it was handed out `count` times.
+    #[must_use]
+    pub fn back_after(count: u64) -> Self {
+        Self(count.min(COUNT_MASK) << COUNT_SHIFT | BACK)
+    }
+
+    /// Leased by `owner` up to a moment.
+    #[must_use]
+    pub fn timed(owner: MemberId, until: Tick) -> Self {
+        Self(u64::from(until.bits()) << UNTIL_SHIFT | u64::from(owner.get()) << OWNER_SHIFT | TIMED)
+    }
+
+    /// Up to when, of a lease that has a limit.
+    #[inline]
+    #[must_use]
+    pub fn until(self) -> Option<Tick> {
+        let bits = u32::try_from(self.0 >> UNTIL_SHIFT).ok()?;
+        (self.holding() == Holding::Timed).then_some(Tick::from_bits(bits))
+    }
+
     /// Given back by one who did not hand it out: that time does not count.
     #[must_use]
     pub fn back_unseen(self) -> Self {
@@ -137,6 +164,7 @@ impl EntryWord {
             LIVE => Holding::Live,
             BACK => Holding::Back,
             OWED => Holding::Owed,
+            TIMED => Holding::Timed,
             _ => Holding::Unknown,
         }
     }
@@ -163,7 +191,7 @@ fn owned(owner: MemberId, count: u64, state: u64) -> u64 {
 
 #[cfg(all(test, not(crossproc_loom)))]
 mod tests {
-    use super::{EntryWord, Holding};
+    use super::{EntryWord, Holding, Tick};
     use crossproc_segment::MemberId;
 
     #[test]
@@ -177,6 +205,18 @@ mod tests {
         assert_eq!((again.holding(), again.owner(), again.count()), (Holding::Live, Some(b), 2));
         assert_eq!(EntryWord::claim(a).finished(), live);
         assert_eq!(again.back_unseen(), back);
+    }
+
+    #[test]
+    fn a_word_with_a_limit_keeps_owner_and_moment_apart() {
+        let me = MemberId::new((1 << 28) - 1).unwrap();
+        for bits in [0, 1, u32::MAX] {
+            let timed = EntryWord::timed(me, Tick::from_bits(bits));
+            assert_eq!((timed.holding(), timed.owner()), (Holding::Timed, Some(me)));
+            assert_eq!(timed.until(), Some(Tick::from_bits(bits)));
+        }
+        assert_eq!(EntryWord::live(me).until(), None);
+        assert_eq!(EntryWord::live(me).back(), EntryWord::back_after(1));
     }
 
     #[test]

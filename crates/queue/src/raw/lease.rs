@@ -15,13 +15,14 @@
 //! |    672 |    4 | `entries`  | the maker          | `0..=MAX_LEASES`                             |
 //! |    676 |    4 | `joinable` | the maker          | 1: what is got is owed until it is done      |
 //! |    680 |    8 | `looked_ns`| lessees            | when somebody last looked after the dead     |
-//! |    688 |   80 | `reserved` | nobody             | 0                                            |
+//! |    688 |    8 | `limit_ns` | the maker          | how long leases last; 0 without end           |
+//! |    696 |   72 | `reserved` | nobody             | 0                                            |
 //! |    768 |    4 | `room`     | who wait for an entry | event count                               |
 //! |    772 |    4 | `done`     | who join           | event count                                  |
 //! |    776 |   16 | `reserved` | nobody             | 0                                            |
 //!
-//! An entry is [`ENTRY_WORDS`] words, [`EntryWord`] and the *ticket*, which is the item's position,
-//! then as many as a slot has for its payload. It begins on a cache line of its own.
+//! An entry is [`ENTRY_WORDS`] words, [`EntryWord`], the *ticket*, which is the item's position, and the
+//! *count* of deliveries of a lease with a limit, then as many as a slot has for its payload. It begins on a cache line of its own.
 //!
 //! The top bit of `head` is set before the first entry is claimed, for good. A plain get compares
 //! it with the slot's word in one go, so that a queue without leases pays nothing for them.
@@ -32,7 +33,8 @@
 //! |-------------------|---------------------------------|----------------------------------------------|
 //! | FREE              | nobody's                        | CLAIM(me); OWED(me, 1)                       |
 //! | CLAIM(o)          | `o` writes; whole once a slot is TAKEN by this entry | LIVE(o, 1), FREE by `o`; by anybody if `o` died |
-//! | LIVE(o, n)        | an item                         | FREE (ack), OWED(o, 1), BACK(n) by `o`; BACK(n) if `o` died |
+//! | LIVE(o, n)        | an item                         | FREE (ack), OWED(o, 1), BACK(n), TIMED(o, t) by `o`; BACK(n) if `o` died |
+//! | TIMED(o, t), its count in *count* | an item         | FREE (ack), BACK(n), TIMED(o, t') by `o`; BACK(n) by anybody once `t` has come, or `o` died |
 //! | BACK(n)           | an item                         | LIVE(me, n+1) by anybody                     |
 //! | OWED(o, k)        | none                            | k up and down by `o`; FREE if `o` died       |
 //!
@@ -55,6 +57,11 @@
 //!
 //! Ack: LIVE(me, n) -> FREE, **commit**. A store; then those are woken who wait for an entry or join.
 //!
+//! Limit, where `limit_ns` is not 0, as the last step before the item is handed out: *count* is stored, then
+//! LIVE(me, n) -> TIMED(me, t), a store. From here on ack, give back and *extend*, TIMED(me, t) -> TIMED(me, t'),
+//! are CAS from the exact word, as is the step of whoever finds that `t` has come. See `limit.rs` for why no
+//! word is taken for a later one.
+//!
 //! Stores, and not CAS from the exact word: CLAIM, LIVE and TAKEN have an owner, the last by its entry,
 //! and nobody else writes to them before the kernel says that it is dead, as with `put_at` in `put.rs`.
 //! The claim of an entry is a CAS even where a process has the entry that it had before: other threads
@@ -76,6 +83,9 @@
 //! - LIVE(dead, n): if the slot of the ticket is TAKEN by this entry and the word is LIVE(dead, n) still,
 //!   so that the ticket is that item's, CAS slot -> FREE(lap+1). Then CAS -> BACK(n), as give back.
 //!
+//! - TIMED(dead, t), and TIMED(o, t) of the living if `t` has come: CAS -> BACK(*count*). Its slot is free
+//!   long since.
+//!
 //! Only the dead are helped: helping a living owner from CLAIM would free the entry under it.
 //!
 //! # Count of what is unfinished
@@ -90,7 +100,7 @@
 //! # Orderings
 //!
 //! - **entry**: 3 (Release) -> the load of the slot in repair (Acquire); ticket and payload. 6, give
-//!   back, repair (Release) -> take back (Acquire); payload.
+//!   back, repair (Release) -> take back (Acquire); payload. Limit (Release) -> repair (Acquire); *count*.
 //! - **empty**: ack (Release) -> claim of an entry (Acquire): reads of the payload are over.
 //! - **back**: `returns + 1` (Release) -> its load (Acquire): who sees it sees BACK.
 //! - **leased**: the bit in `head` (Release) is set before a CLAIM.
@@ -105,6 +115,8 @@
 //! | lease after 3, before 6    | TAKEN, CLAIM(dead); `head` at it or past it | LIVE, slot FREE, BACK(1): delivered again |
 //! | lease after 6, before 7    | TAKEN, LIVE(dead, 1)    | slot FREE, BACK(1): delivered again        |
 //! | holder; ack before commit  | LIVE(dead, n)           | BACK(n): delivered again                   |
+//! | lease before its limit is set | LIVE(dead, 1), perhaps a *count* | as above: it was not handed out         |
+//! | extend, before and after   | TIMED(dead, t)          | BACK(n): delivered again                   |
 //! | ack after commit           | FREE, perhaps no wake   | the item is gone; the next look            |
 //! | give back after commit     | BACK(n), perhaps not counted | the next look counts it               |
 //! | take back before, after    | BACK(n); LIVE(dead, n+1) | as above                                  |
@@ -117,30 +129,33 @@
 //!
 //! # Limits
 //!
-//! A lessee that is stopped between 3 and 7 keeps one place of the ring.
+//! A lessee that is stopped between 3 and 7 keeps one place of the ring; one that is stopped before its limit
+//! is set, the item.
 
 mod back;
 mod claim;
 mod desk;
 mod left;
+mod limit;
 
 use core::ptr::NonNull;
 
 use crossproc_segment::MemberId;
 
 use super::entry::EntryWord;
-use super::{NoItem, Position, Ring, Word};
+use super::{Holding, NoItem, Position, Ring, Word};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 pub use back::Help;
 pub use claim::{Blank, Taken};
 pub use desk::Desk;
+pub use limit::{MAX_LIMIT_NS, Tick};
 
 /// Most items that can be leased at once.
 pub const MAX_LEASES: u32 = 1 << 16;
 /// Words of an entry before its payload.
-pub const ENTRY_WORDS: usize = 2;
+pub const ENTRY_WORDS: usize = 3;
 
 /// Entries begin on a cache line.
 const LINE_WORDS: usize = 8;
@@ -159,6 +174,7 @@ struct Entry<'r> {
     index: u32,
     word: &'r AtomicU64,
     ticket: &'r AtomicU64,
+    count: &'r AtomicU64,
     payload: NonNull<AtomicU64>,
 }
 
@@ -166,6 +182,8 @@ struct Entry<'r> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     entry: u32,
+    /// Of a lease with a limit, whose word has no room for it.
+    count: u32,
     word: EntryWord,
 }
 
@@ -180,7 +198,26 @@ impl Kept {
     /// How often the item was handed out, this time included; 65535 says as often or more.
     #[must_use]
     pub fn deliveries(self) -> u64 {
-        self.word.count()
+        if self.is_limited() { u64::from(self.count) } else { self.word.count() }
+    }
+
+    /// Up to when the lease lasts, if it has a limit.
+    #[must_use]
+    pub fn until(self) -> Option<Tick> {
+        self.word.until()
+    }
+
+    /// Tells whether the lease runs out.
+    #[must_use]
+    #[inline]
+    pub fn is_limited(self) -> bool {
+        self.word.holding() == Holding::Timed
+    }
+
+    /// A lease as long as its holder has it.
+    #[inline(always)]
+    fn endless(entry: u32, word: EntryWord) -> Self {
+        Self { entry, count: 0, word }
     }
 }
 
@@ -238,12 +275,16 @@ impl Ring {
         // SAFETY: an entry has a word after its first, and payload after that.
         let ticket = unsafe { word.add(1) };
         // SAFETY: as above.
+        let count = unsafe { word.add(2) };
+        // SAFETY: as above.
         let payload = unsafe { word.add(ENTRY_WORDS) };
         // SAFETY: mapped and only reached as an atomic, by the type invariant.
         let word = unsafe { word.as_ref() };
         // SAFETY: as above.
         let ticket = unsafe { ticket.as_ref() };
-        Some(Entry { index, word, ticket, payload })
+        // SAFETY: as above.
+        let count = unsafe { count.as_ref() };
+        Some(Entry { index, word, ticket, count, payload })
     }
 
     /// The word of entry `index` as it is, and its payload; `None` beyond the last.
@@ -330,7 +371,7 @@ impl Ring {
             self.unclaim(first);
             return None;
         }
-        Some(Kept { entry: first, word: self.finish(at, slot, entry, me) })
+        Some(Kept::endless(first, self.finish(at, slot, entry, me)))
     }
 
     /// Takes the item at the read end of a queue that has leases, if nothing stands in the way.
@@ -407,21 +448,33 @@ impl Ring {
     /// Ends a lease: the item is out of the queue. False if it was not this holder's any more.
     #[inline]
     pub fn ack(&self, kept: Kept) -> bool {
-        let Some(entry) = self.entry(kept.entry) else { return false };
-        // A living owner is the only one who writes; what this finds is rubbish written by a peer.
-        if entry.word.load(Relaxed) != kept.word.bits() {
-            return false;
-        }
         // commit: the item is done.
         // ORDERING: release side of *empty*.
-        entry.word.store(EntryWord::FREE.bits(), Release);
-        self.entry_freed();
-        true
+        let done = self.end(kept, EntryWord::FREE);
+        if done {
+            self.entry_freed();
+        }
+        done
+    }
+
+    /// Ends a lease, with what its entry is then. False if it was not this holder's any more.
+    #[inline(always)]
+    fn end(&self, kept: Kept, next: EntryWord) -> bool {
+        let Some(entry) = self.entry(kept.entry) else { return false };
+        if kept.is_limited() {
+            return entry.end_limited(kept, next);
+        }
+        // A living owner is the only one who writes; what this finds is rubbish written by a peer.
+        let ours = entry.word.load(Relaxed) == kept.word.bits();
+        if ours {
+            entry.word.store(next.bits(), Release);
+        }
+        ours
     }
 
     /// Ends a lease: the item is the first to be delivered again. False as with [`Ring::ack`].
     pub fn give_back(&self, kept: Kept) -> bool {
-        self.back_as(kept, kept.word.back())
+        self.back_as(kept, EntryWord::back_after(kept.deliveries()))
     }
 
     /// As [`Ring::give_back`], of an item that was looked at and not handed out.
@@ -430,29 +483,25 @@ impl Ring {
     }
 
     fn back_as(&self, kept: Kept, back: EntryWord) -> bool {
-        let Some(entry) = self.entry(kept.entry) else { return false };
-        if entry.word.load(Relaxed) != kept.word.bits() {
-            return false;
-        }
         // commit: anybody may have the item.
         // ORDERING: release side of *entry*.
-        entry.word.store(back.bits(), Release);
-        self.item_back();
-        true
+        let ended = self.end(kept, back);
+        if ended {
+            self.item_back();
+        }
+        ended
     }
 
     /// Ends a lease: the item is got, and owed in the same entry until it is done. False as with
     /// [`Ring::ack`].
     pub fn owe_kept(&self, kept: Kept) -> bool {
-        let (Some(entry), Some(me)) = (self.entry(kept.entry), kept.owner()) else { return false };
-        if entry.word.load(Relaxed) != kept.word.bits() {
-            return false;
-        }
         // commit: the item is out of the queue, and not done.
         // ORDERING: release for who finds the owner dead; the reads of the payload are over.
-        entry.word.store(EntryWord::owing(me).bits(), Release);
-        self.owing_now();
-        true
+        let owed = kept.owner().is_some_and(|me| self.end(kept, EntryWord::owing(me)));
+        if owed {
+            self.owing_now();
+        }
+        owed
     }
 
     /// After an entry became one to owe in: other threads of the process can, too.

@@ -2,7 +2,9 @@
 
 use core::ptr::NonNull;
 
-use crossproc_queue::raw::{AtomicU64, Header, Help, Kept, NoItem, Refused, Ring, entry_stride};
+use crossproc_queue::raw::{
+    AtomicU64, Header, Help, Kept, NoItem, Refused, Ring, Tick, entry_stride,
+};
 use crossproc_segment::MemberId;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -21,6 +23,8 @@ pub(crate) struct Shared {
     leases: u32,
     /// One bit for each member that is dead.
     dead: AtomicU32,
+    /// The clock of leases.
+    now: AtomicU32,
     /// One bit for each ten of an item that is done.
     done: AtomicU32,
     put: AtomicU32,
@@ -36,6 +40,7 @@ impl Shared {
             capacity,
             leases,
             dead: AtomicU32::new(0),
+            now: AtomicU32::new(0),
             done: AtomicU32::new(0),
             put: AtomicU32::new(0),
         })
@@ -59,10 +64,21 @@ impl Shared {
         self.dead.load(Acquire) & 1 << who.get() == 0
     }
 
+    fn now(&self) -> Tick {
+        Tick::from_bits(self.now.load(Relaxed))
+    }
+
+    pub(crate) fn pass_time(&self, now: u32) {
+        self.now.store(now, Relaxed);
+    }
+
     pub(crate) fn repair(&self) -> bool {
         let alive = |who| self.alive(who);
-        self.ring()
-            .repair_leases(&mut Help { alive, moved: |_, _, still: &dyn Fn() -> bool| still() })
+        self.ring().repair_leases(&mut Help {
+            alive,
+            now: self.now(),
+            moved: |_, _, still: &dyn Fn() -> bool| still(),
+        })
     }
 
     pub(crate) fn put(&self, me: MemberId, value: u64) -> Result<(), Refused> {

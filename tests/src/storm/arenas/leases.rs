@@ -5,6 +5,9 @@
 //! put is marked, but for those that a consumer died over in between: these may be or not. What was
 //! leased once is marked as well, and must be counted when it comes again.
 //!
+//! In some queues leases run out, under holders that were stopped or only slow: of all that had an item one
+//! acknowledges it, and the others hear that they are too late.
+//!
 //! Some items are got instead: of these one may be lost with each consumer that died in it, as
 //! elsewhere. Where the queue counts what is done, join must come back at the end.
 
@@ -15,7 +18,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use crossproc::{Lease, PutError, Queue, TryGetError};
+use crossproc::{AckError, Lease, PutError, Queue, TryGetError};
 
 use super::books::ITEMS;
 use super::items::Item;
@@ -35,9 +38,15 @@ const ENDING: usize = 1;
 /// The same for a second lease.
 const ENDING_TOO: usize = 2;
 
+/// Longer than any storm stops a process.
+const EXTENDED: Duration = Duration::from_secs(3600);
 /// Most time that the last of all takes.
 const SURELY: Duration = Duration::from_secs(10);
 const A_LOOK: Duration = Duration::from_millis(20);
+
+/// How long leases last. The shortest is over with the next step of their clock.
+const LIMITS: [Option<Duration>; 4] =
+    [None, None, Some(Duration::from_nanos(1)), Some(Duration::from_millis(30))];
 
 pub(super) fn arenas() -> Vec<Arena> {
     let arena = |name, about, build| Arena { name, about, bytes: 1 << 20, extra_words: 0, build };
@@ -58,6 +67,8 @@ struct Leases<T> {
     /// For each item of each producer one bit: it was acknowledged; and one: it was leased once.
     marks: [Memory; 2],
     joinable: bool,
+    /// Leases run out.
+    limited: bool,
     mortal: [bool; 2],
     /// Items that consumers died over as they acknowledged them, and those in flight of dead producers.
     unsure: RefCell<BTreeSet<(usize, u64)>>,
@@ -75,6 +86,10 @@ impl<T: Item> Leases<T> {
         if joinable {
             options = options.joinable();
         }
+        let limit = LIMITS[dice.index(&LIMITS)];
+        if let Some(limit) = limit {
+            options = options.lease_limit(limit);
+        }
         let queue = made("the queue", options.create(&setting.segment, "leases", capacity))?;
         let mortal = [[true, true], [false, true]][dice.index(&[(); 2])];
         let bytes = usize::try_from(ITEMS / 8).unwrap_or(0) * PRODUCERS;
@@ -83,6 +98,7 @@ impl<T: Item> Leases<T> {
             queue,
             marks: [marks()?, marks()?],
             joinable,
+            limited: limit.is_some(),
             mortal,
             unsure: RefCell::default(),
             losses: Cell::new(0),
@@ -98,6 +114,22 @@ impl<T: Item> Leases<T> {
 
     /// Which item it is, if it is one that was put and that nobody has done with.
     fn known(&self, ledger: &Ledger, item: &T) -> Result<(usize, u64), Fault> {
+        let item = self.put_once(ledger, item)?;
+        if self.is_done(item) {
+            let (from, number) = item;
+            let text = format!("item {number} of {from} came after it was done");
+            return Err(Fault::new(Kind::Doubled, text));
+        }
+        Ok(item)
+    }
+
+    fn is_done(&self, item: (usize, u64)) -> bool {
+        let (word, bit) = self.bit(0, item);
+        word.load(Acquire) & bit != 0
+    }
+
+    /// Which item it is, if it is one that was put.
+    fn put_once(&self, ledger: &Ledger, item: &T) -> Result<(usize, u64), Fault> {
         let Some((from, number)) = item.read() else {
             return Err(Fault::new(Kind::Torn, "an item is not whole"));
         };
@@ -108,11 +140,6 @@ impl<T: Item> Leases<T> {
                 Kind::Doubled,
                 format!("item {number} of {from} was never put"),
             ));
-        }
-        let (word, bit) = self.bit(0, (from, number));
-        if word.load(Acquire) & bit != 0 {
-            let text = format!("item {number} of {from} came after it was done");
-            return Err(Fault::new(Kind::Doubled, text));
         }
         Ok((from, number))
     }
@@ -234,9 +261,17 @@ impl<T: Item> Leases<T> {
         }
     }
 
-    /// Acknowledges, or gives back.
-    fn finish(&self, member: &Member<'_>, lease: Lease<'_, T>, own: usize) -> Result<(), Fault> {
-        let item = self.known(member.ledger(), &lease)?;
+    /// Acknowledges, perhaps after it has extended the lease, or gives back.
+    fn finish(
+        &self,
+        member: &Member<'_>,
+        mut lease: Lease<'_, T>,
+        own: usize,
+    ) -> Result<(), Fault> {
+        let item = self.put_once(member.ledger(), &lease)?;
+        if self.is_done(item) {
+            return self.too_late(lease, item);
+        }
         if lease.deliveries() == 1 {
             self.mark(1, item)?;
         }
@@ -244,26 +279,51 @@ impl<T: Item> Leases<T> {
         match member.roll(12) {
             0 => lease.nack(),
             1 => drop(lease),
+            2 if self.limited && lease.extend(EXTENDED).is_ok() => {
+                if !self.end(member.part(), lease, item, own)? {
+                    return Err(Fault::new(Kind::Wrong, "a lease that was extended ran out"));
+                }
+            }
             _ => {
-                self.end(member.part(), lease, item, own)?;
-                member.part().advance();
+                if self.end(member.part(), lease, item, own)? {
+                    member.part().advance();
+                }
             }
         }
         Ok(())
     }
 
+    /// Acknowledges; false if the lease had run out.
     fn end(
         &self,
         part: Part<'_>,
         lease: Lease<'_, T>,
         item: (usize, u64),
         own: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         part.own(own).store((item.0 as u64 + 1) << 56 | item.1, Relaxed);
-        lease.ack().map_err(|error| Fault::wrong("ack", error))?;
-        self.mark(0, item)?;
+        let acked = match lease.ack() {
+            Ok(_) => {
+                self.mark(0, item)?;
+                true
+            }
+            Err(AckError::Expired) if self.limited => false,
+            Err(error) => return Err(Fault::wrong("ack", error)),
+        };
         part.own(own).store(0, Relaxed);
-        Ok(())
+        Ok(acked)
+    }
+
+    /// An item is done that is on lease here: that may be if the lease has run out, and only then.
+    fn too_late(&self, lease: Lease<'_, T>, item: (usize, u64)) -> Result<(), Fault> {
+        match lease.ack() {
+            Err(AckError::Expired) if self.limited => Ok(()),
+            _ => {
+                let (from, number) = item;
+                let text = format!("item {number} of {from} came after it was done");
+                Err(Fault::new(Kind::Doubled, text))
+            }
+        }
     }
 
     /// What the last consumers left.

@@ -22,6 +22,7 @@ mod entries;
 mod killed;
 mod lease;
 mod levels;
+mod limits;
 mod many;
 mod over;
 mod places;
@@ -30,6 +31,7 @@ mod waited;
 pub(super) use entries::ENTRIES;
 pub(super) use lease::ENTRIES as LEASES;
 pub(super) use levels::ENTRIES as LEVELS;
+pub(super) use limits::ENTRIES as LIMITS;
 
 /// The number of the item that the victim puts.
 const VICTIM: u64 = 100;

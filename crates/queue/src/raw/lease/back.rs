@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use crossproc_segment::MemberId;
 
-use super::{Entry, Kept, RETURN};
+use super::{Entry, Kept, RETURN, Tick};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::raw::{EntryWord, Holding, Position, Ring, Word};
@@ -14,6 +14,8 @@ use crate::raw::{EntryWord, Holding, Position, Ring, Word};
 pub struct Help<A, M> {
     /// Tells whether a member lives.
     pub alive: A,
+    /// When the look began: what had run out then is taken from the living, too.
+    pub now: Tick,
     /// Moves what the payload of a slot (first) refers to, to that of an entry; false if another
     /// living process is doing it, or did it. What it reads of the two may be a later item's: it is
     /// this one's if the function (third) says so afterwards.
@@ -66,7 +68,7 @@ impl Ring {
                 if self.has_back() && self.header().items().has_waiters() {
                     self.wake_next_consumer();
                 }
-                return Some(Kept { entry: entry.index, word: again });
+                return Some(Kept::endless(entry.index, again));
             }
         }
         None
@@ -124,11 +126,18 @@ impl Ring {
         match seen.holding() {
             Holding::Free | Holding::Unknown => return Found::Nothing,
             Holding::Back => return Found::Back,
-            Holding::Claim | Holding::Live | Holding::Owed => {}
+            Holding::Claim | Holding::Live | Holding::Owed | Holding::Timed => {}
         }
+        let ran_out = seen.until().is_some_and(|until| until.has_come(help.now));
         // A word that names nobody was written by nobody alive.
-        if seen.owner().is_some_and(&mut help.alive) {
+        if !ran_out && seen.owner().is_some_and(&mut help.alive) {
             return Found::Nothing;
+        }
+        if seen.holding() == Holding::Timed {
+            if self.lapse(entry, seen) {
+                self.item_back();
+            }
+            return Found::Changed;
         }
         let (at, slot) = self.slot_of(entry);
         if seen.holding() == Holding::Claim {
@@ -168,7 +177,7 @@ impl Ring {
     }
 
     /// A step of a repair.
-    fn change(&self, entry: &Entry<'_>, seen: EntryWord, next: EntryWord) -> bool {
+    pub(super) fn change(&self, entry: &Entry<'_>, seen: EntryWord, next: EntryWord) -> bool {
         // commit: of what the dead began.
         // ORDERING: *takeover*; release side of *entry*.
         entry.word.compare_exchange(seen.bits(), next.bits(), AcqRel, Relaxed).is_ok()

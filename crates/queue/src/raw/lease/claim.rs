@@ -181,7 +181,7 @@ impl Taken<'_> {
     #[inline]
     pub fn keep(self) -> Kept {
         let word = self.ring.finish(self.at, self.slot, self.entry, self.me);
-        Kept { entry: self.entry.index, word }
+        Kept::endless(self.entry.index, word)
     }
 
     /// The first step of [`Taken::keep`], for a lessee that dies after it.

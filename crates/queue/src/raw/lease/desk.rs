@@ -17,7 +17,8 @@ pub struct Desk {
     pub(in crate::raw) entries: AtomicU32,
     pub(in crate::raw) joinable: AtomicU32,
     looked_ns: AtomicU64,
-    reserved: [AtomicU64; reserved(10)],
+    pub(in crate::raw) limit_ns: AtomicU64,
+    reserved: [AtomicU64; reserved(9)],
     room: EventCount,
     done: EventCount,
     reserved_too: [AtomicU64; reserved(2)],
@@ -28,7 +29,7 @@ const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<Desk>() == 128 && offset_of!(Desk, returns) == 0);
     assert!(offset_of!(Desk, entries) == 8 && offset_of!(Desk, joinable) == 12);
-    assert!(offset_of!(Desk, looked_ns) == 16 && offset_of!(Desk, reserved) == 24);
+    assert!(offset_of!(Desk, looked_ns) == 16 && offset_of!(Desk, limit_ns) == 24);
     assert!(offset_of!(Desk, room) == 104 && offset_of!(Desk, done) == 108);
 };
 
@@ -39,6 +40,7 @@ impl Desk {
             entries: AtomicU32::new(0),
             joinable: AtomicU32::new(0),
             looked_ns: AtomicU64::new(0),
+            limit_ns: AtomicU64::new(0),
             reserved: core::array::from_fn(|_| AtomicU64::new(0)),
             room: EventCount::new(),
             done: EventCount::new(),

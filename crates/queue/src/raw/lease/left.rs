@@ -10,18 +10,19 @@ impl Ring {
     /// Items that were given back and are there now.
     #[must_use]
     pub fn count_back(&self) -> u32 {
-        self.count(Holding::Back)
+        self.count(&[Holding::Back])
     }
 
     /// Items on lease, now; those of holders that nobody has found dead yet count.
     #[must_use]
     pub fn count_live(&self) -> u32 {
-        self.count(Holding::Live)
+        self.count(&[Holding::Live, Holding::Timed])
     }
 
-    fn count(&self, holding: Holding) -> u32 {
-        let holds =
-            |entry: &Entry<'_>| EntryWord::from_bits(entry.word.load(Relaxed)).holding() == holding;
+    fn count(&self, holdings: &[Holding]) -> u32 {
+        let holds = |entry: &Entry<'_>| {
+            holdings.contains(&EntryWord::from_bits(entry.word.load(Relaxed)).holding())
+        };
         u32::try_from(self.entries().filter(holds).count()).unwrap_or(self.leases)
     }
 
@@ -43,7 +44,7 @@ impl Ring {
             // ORDERING: Acquire, for the orders of the looks.
             let seen = EntryWord::from_bits(entry.word.load(Acquire));
             match seen.holding() {
-                Holding::Claim | Holding::Live => seen.owner() != Some(me),
+                Holding::Claim | Holding::Live | Holding::Timed => seen.owner() != Some(me),
                 Holding::Back => or_back,
                 Holding::Free | Holding::Owed | Holding::Unknown => false,
             }

@@ -98,7 +98,7 @@ impl<T: Item> Stage<T> {
         Ok((stage, memory))
     }
 
-    fn leaser(&self, act: fn(&Queue<T>) -> u64) -> Part {
+    pub(super) fn leaser(&self, act: fn(&Queue<T>) -> u64) -> Part {
         let stage = self.clone();
         telling(move || {
             let stage = stage.clone();
@@ -129,6 +129,13 @@ impl<T: Item> Stage<T> {
     /// All items, and how often each was handed out with this time: those of the dead too, whose
     /// turn comes when somebody has looked after them.
     fn harvest(&self) -> Result<Vec<(u64, u32)>, String> {
+        let found = self.harvest_items()?;
+        self.all_leases_work()?;
+        Ok(found)
+    }
+
+    /// The same, without a look whether all leases can be had again.
+    pub(super) fn harvest_items(&self) -> Result<Vec<(u64, u32)>, String> {
         let mut found = Vec::new();
         loop {
             match self.queue.lease_timeout(SHORTLY) {
@@ -143,15 +150,14 @@ impl<T: Item> Stage<T> {
             }
         }
         found.sort_unstable();
-        self.all_leases_work()?;
+        if self.queue.leased() != 0 {
+            return Err(format!("{} leases are left over", self.queue.leased()));
+        }
         Ok(found)
     }
 
     /// The queue is as a new one: every place, and every lease.
     fn all_leases_work(&self) -> Result<(), String> {
-        if self.queue.leased() != 0 {
-            return Err(format!("{} leases are left over", self.queue.leased()));
-        }
         let joinable = self.queue.try_join() != Err(JoinError::NotJoinable);
         if !joinable {
             self.fill()?;
@@ -176,19 +182,19 @@ impl<T: Item> Stage<T> {
 }
 
 /// Leases an item and has it until the end of its process.
-fn lease<T: Item>(queue: &Queue<T>) -> u64 {
+pub(super) fn lease<T: Item>(queue: &Queue<T>) -> u64 {
     let Ok(lease) = queue.lease() else { return beside::REFUSED };
     let number = lease.number();
     keep(lease);
     number.unwrap_or(u64::MAX - 1)
 }
 
-fn lease_ack<T: Item>(queue: &Queue<T>) -> u64 {
+pub(super) fn lease_ack<T: Item>(queue: &Queue<T>) -> u64 {
     let Ok(lease) = queue.lease() else { return beside::REFUSED };
     super::tell_item(lease.ack())
 }
 
-fn nack<T: Item>(queue: &Queue<T>) -> u64 {
+pub(super) fn nack<T: Item>(queue: &Queue<T>) -> u64 {
     let Ok(lease) = queue.lease() else { return beside::REFUSED };
     let number = lease.number();
     lease.nack();
@@ -235,7 +241,7 @@ fn leased_again<T: Item>(act: fn(&Queue<T>) -> u64) -> Result<Scenario, String> 
     leased_by(stage, memory, victim)
 }
 
-fn leased_by<T: Item>(
+pub(super) fn leased_by<T: Item>(
     stage: Stage<T>,
     memory: super::Memory,
     victim: Part,
@@ -260,7 +266,7 @@ fn acked_again<T: Item>() -> Result<Scenario, String> {
     acked_by(stage, memory, victim)
 }
 
-fn acked_by<T: Item>(
+pub(super) fn acked_by<T: Item>(
     stage: Stage<T>,
     memory: super::Memory,
     victim: Part,
@@ -430,7 +436,7 @@ fn put_behind<T: Item>() -> Result<Scenario, String> {
 
 /// Puts and leases the only item, without waking those who sleep until there is one.
 fn lease_quietly(stage: &Stage<u64>) -> Option<Lease<'_, u64>> {
-    let object = stage.segment.find("queue", &Shape::of::<u64>("queue", 1)).ok()?;
+    let object = stage.segment.find("queue", &Shape::of::<u64>("queue", 2)).ok()?;
     let header = object.body().cast::<Header>();
     // SAFETY: slots follow the header, and the queue has them mapped.
     let slots = unsafe { object.body().add(SLOTS_OFFSET) }.cast();
