@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crossproc::{GetError, JoinHandle, Message, Queue, Segment, TryGetError, TryPutError, spawn};
+use crossproc::{
+    AckError, GetError, JoinHandle, Message, Queue, Segment, TryGetError, TryPutError, spawn,
+};
 use tests::dice::Dice;
 use tests::forked::fork;
 use tests::outside::until_asleep;
@@ -50,6 +52,44 @@ fn each_holder_that_is_killed_is_counted_and_the_item_comes_first() {
     lease.ack().unwrap();
     assert_eq!(jobs.get().unwrap().read(), (1, 1));
     assert_eq!(jobs.leased(), 0);
+}
+
+/// Leases an item, hangs over it until it is told to go on, and says what came of its ack.
+fn hang(jobs: Queue<String>, told: Queue<bool>, go: Queue<()>) {
+    let lease = jobs.lease().unwrap();
+    told.put(false).unwrap();
+    go.get().unwrap();
+    told.put(lease.ack() == Err(AckError::Expired)).unwrap();
+}
+
+#[test]
+fn a_holder_that_hangs_is_too_late_and_its_item_is_done_by_the_next() {
+    let segment = Segment::anonymous(1 << 20).unwrap();
+    let options = Queue::options().lease_limit(Duration::from_millis(10));
+    let jobs = options.create(&segment, "jobs", 3).unwrap();
+    let (told, go) = (Queue::bounded(1).unwrap(), Queue::bounded(1).unwrap());
+    jobs.put("x".repeat(500)).unwrap();
+    let slow = spawn((jobs.clone(), told.clone(), go.clone()), hang).unwrap();
+    assert!(!told.get().unwrap());
+    let lease = jobs.lease().unwrap();
+    assert_eq!((lease.len(), lease.deliveries()), (500, 2));
+    lease.ack().unwrap();
+    go.put(()).unwrap();
+    assert!(told.get().unwrap());
+    slow.join().unwrap();
+    jobs.close();
+    assert!(matches!(jobs.get(), Err(GetError::Closed)));
+}
+
+#[test]
+fn a_killed_holder_is_noticed_long_before_its_lease_runs_out() {
+    let options = Queue::options().lease_limit(Duration::from_secs(86_400));
+    let jobs = options.bounded(3).unwrap();
+    jobs.put(7).unwrap();
+    kill(holder(&jobs, 1));
+    let lease = jobs.lease().unwrap();
+    assert_eq!((*lease, lease.deliveries()), (7, 2));
+    lease.ack().unwrap();
 }
 
 /// Waits in another process, which says what came of it.

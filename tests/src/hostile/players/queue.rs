@@ -1,6 +1,7 @@
 //! `Queue`: items as words, as bytes, and as messages in the slot and in blocks.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use anyhow::Result;
 use crossproc::{Deadline, Message, Queue, Segment};
@@ -39,6 +40,9 @@ struct Record {
 /// What can be put.
 pub(super) trait Item: Message {
     fn of(number: u64) -> Self;
+
+    /// Whether its leases run out.
+    const RUNS_OUT: bool = false;
 }
 
 impl Item for u64 {
@@ -48,6 +52,8 @@ impl Item for u64 {
 }
 
 impl Item for Record {
+    const RUNS_OUT: bool = true;
+
     fn of(number: u64) -> Self {
         Self { at: number, level: 0.5, letter: 'x', ready: true }
     }
@@ -60,6 +66,8 @@ impl Item for [u64; 16] {
 }
 
 impl Item for String {
+    const RUNS_OUT: bool = true;
+
     /// Each second one is too long for the slot.
     fn of(number: u64) -> Self {
         "crossproc ".repeat(if number % 2 == 0 { 3 } else { 40 })
@@ -73,7 +81,12 @@ struct Filled<T> {
 
 fn attach<T: Item>(segment: &Segment) -> Result<Box<dyn Play>> {
     let name = format!("queue.{}", std::any::type_name::<T>().rsplit(':').next().unwrap_or("?"));
-    let queue = Queue::<T>::open_or_create(segment, &name, CAPACITY)?;
+    // Of half of them leases run out, of some before they are ended.
+    let mut options = Queue::<T>::options();
+    if T::RUNS_OUT {
+        options = options.lease_limit(Duration::from_millis(5));
+    }
+    let queue = options.open_or_create(segment, &name, CAPACITY)?;
     if queue.is_empty() {
         // Something that is there when a round begins.
         queue.try_put(T::of(0)).map_err(crossproc::TryPutError::without_item)?;
@@ -166,7 +179,11 @@ impl<T: Item> Filled<T> {
             let deadline = Deadline::after(hand.patience());
             queue.lease_deadline(deadline).map(|lease| again = Some(lease))
         });
-        for lease in [second, again].into_iter().flatten() {
+        for mut lease in [second, again].into_iter().flatten() {
+            hand.timed("extend, time_left", || {
+                black_box(lease.time_left());
+                lease.extend(hand.patience())
+            });
             hand.point();
             hand.timed("ack", || lease.ack());
         }
