@@ -23,8 +23,10 @@ use crate::share::Share;
 /// than what is repeated here. Threads may share it, one that sends and one that receives for
 /// instance; [`split`](Self::split) takes the two apart.
 ///
-/// A thread that sends much and receives nothing meanwhile waits for ever for a peer that does the
-/// same. Where both sides send much at once, let another thread receive, or use the `try_` forms.
+/// A message of any length may be sent at both ends at once, by threads that receive only afterwards:
+/// who waits for room takes the long message that comes meanwhile into its own memory. It takes no more
+/// than that one: a thread that sends one after the other, and receives nothing meanwhile, waits for ever
+/// for a peer that does the same. Where both sides do, let another thread receive, or use the `try_` forms.
 ///
 /// # Examples
 ///

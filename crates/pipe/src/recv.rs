@@ -502,6 +502,18 @@ impl End {
         turn.look().is_some_and(|mut taking| is_ready(&mut taking))
     }
 
+    /// Takes in hand what has come of a long message, for one that waits for room to send: the peer may
+    /// wait for room just as well. Where another thread receives it is that one's to take.
+    pub(crate) fn take_in(&self) {
+        if self.sizes.lanes != 2 || !matches!(self.glance(), Glance::Part) {
+            return;
+        }
+        if let Some(mut taking) = self.inlet.turn.hold(Patience::None) {
+            // Whatever is wrong with it is told to who receives.
+            let _ = self.look(&mut taking, Look::Quick);
+        }
+    }
+
     /// A look at the ring without the turn, so that who watches for others does not take it from the
     /// thread whose own it is. If that one takes something meanwhile, this may tell of what is gone.
     fn glance(&self) -> Glance {

@@ -433,7 +433,10 @@ impl<T> Sender<T> {
             return if now_and_then() { attempt(Look::Repair) } else { Err(TrySendError::Full) };
         }
         let look = |look| match attempt(look) {
-            Err(TrySendError::Full) => None,
+            Err(TrySendError::Full) => {
+                self.end.take_in();
+                None
+            }
             answer => Some(answer),
         };
         let space = view.space();

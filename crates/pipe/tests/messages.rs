@@ -5,11 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_pipe::{Pipe, RecvError, SendError, TryRecvError, TrySendError};
+use crossproc_pipe::{Pipe, PipeEnd, RecvError, SendError, TryRecvError, TrySendError};
 use crossproc_segment::Segment;
 use serde::{Deserialize, Serialize};
 
 type Answer = Result<(), Box<dyn std::error::Error>>;
+
+/// Longer than anything takes.
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from((at * 31 + seed) % 251).unwrap_or(0)).collect()
@@ -328,4 +331,27 @@ fn small_items_of_each_size_go_round_the_ring() -> Answer {
     round_trips([3u64; 3])?;
     round_trips([4u64; 4])?;
     round_trips([8u64; 8])
+}
+
+/// With no thread but the one that sends, at either end.
+#[test]
+fn two_that_send_a_long_message_before_they_receive_get_along() -> Answer {
+    for (capacity, length) in [(64, 1000), (4096, 300_000), (65_536, 4 << 20)] {
+        let (a, b) = Pipe::<Vec<u8>, Vec<u8>>::options().capacity(capacity).pair()?;
+        let turn = |end: PipeEnd<Vec<u8>, Vec<u8>>, seed: usize| -> Result<(), String> {
+            for round in 0..3usize {
+                let sent = end.send_timeout(&pattern(length, seed + round), MINUTE);
+                sent.map_err(|error| error.to_string())?;
+                let got = end.recv_timeout(MINUTE).map_err(|error| error.to_string())?;
+                assert!(got == pattern(length, 1 - seed + round));
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let one = scope.spawn(|| turn(a, 0));
+            let other = scope.spawn(|| turn(b, 1));
+            assert_eq!((one.join().ok(), other.join().ok()), (Some(Ok(())), Some(Ok(()))));
+        });
+    }
+    Ok(())
 }

@@ -33,6 +33,20 @@ fn an_end_goes_to_a_child_and_everything_comes_back() {
 }
 
 #[test]
+fn a_parent_and_a_child_that_both_send_much_before_they_receive_get_along() {
+    fn exchange(end: PipeEnd<Vec<u8>, Vec<u8>>, mine: u8) -> (usize, u8) {
+        end.send(&vec![mine; 5 << 20]).unwrap();
+        let got = end.recv().unwrap();
+        assert!(got.iter().all(|byte| *byte == got[0]));
+        (got.len(), got[0])
+    }
+    let (here, there) = Pipe::new().unwrap();
+    let child = spawn((there, 2), exchange).unwrap();
+    assert_eq!(exchange(here, 1), (5 << 20, 2));
+    assert_eq!(child.join().unwrap(), (5 << 20, 1));
+}
+
+#[test]
 fn the_old_handle_of_an_end_that_went_to_a_child_closes_nothing() {
     let (here, there) = Pipe::<String, String>::new().unwrap();
     let child = spawn((there,), echo).unwrap();
