@@ -150,6 +150,16 @@ impl<T: Message> QueueOptions<T> {
         Queue::attach(segment.construct(None, &Queue::<T>::shape(), bytes, init(geometry))?)
     }
 
+    /// As [`Queue::bounded_in`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::bounded`].
+    pub fn bounded_in(&self, segment: &Segment, capacity: usize) -> Result<Queue<T>> {
+        let (geometry, bytes) = self.geometry(capacity)?;
+        Queue::attach(segment.construct(None, &Queue::<T>::shape(), bytes, init(geometry))?)
+    }
+
     /// As [`Queue::create`].
     ///
     /// # Errors

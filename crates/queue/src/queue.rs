@@ -89,6 +89,27 @@ impl<T: Message> Queue<T> {
         Self::options().bounded(capacity)
     }
 
+    /// Makes a queue of `capacity` places in `segment`, without a name: others get it in a message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use crossproc_queue::Queue;
+    /// use crossproc_segment::Segment;
+    ///
+    /// let segment = Segment::anonymous(1 << 20)?;
+    /// let queue = Queue::<u64>::bounded_in(&segment, 3)?;
+    /// assert_eq!((queue.capacity(), queue.segment()), (3, &segment));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`bounded`](Self::bounded).
+    pub fn bounded_in(segment: &Segment, capacity: usize) -> Result<Self> {
+        Self::options().bounded_in(segment, capacity)
+    }
+
     /// Makes a queue of `capacity` places in `segment`, under a name by which others open it.
     ///
     /// # Examples

@@ -153,6 +153,25 @@ fn handles_of_one_queue_are_one_queue() {
 }
 
 #[test]
+fn a_queue_without_a_name_lives_where_it_was_made_as_long_as_its_handles() {
+    let segment = Segment::anonymous(1 << 20).unwrap();
+    // As many as fit, all dropped again.
+    let free = || {
+        let others = (0..).map_while(|_| Queue::<u64>::bounded_in(&segment, 1000).ok());
+        others.collect::<Vec<_>>().len()
+    };
+    let before = free();
+    let queue = Queue::<u64>::options().joinable().bounded_in(&segment, 1000).unwrap();
+    queue.put(1).unwrap();
+    assert!(queue.segment() == &segment && free() < before);
+    assert!(Queue::<u64>::open(&segment, "").is_err());
+    drop(queue);
+    assert_eq!(free(), before);
+    let error = Queue::<u64>::bounded_in(&segment, 1 << 24).unwrap_err();
+    assert!(matches!(error, Error::Segment(crossproc_segment::Error::NoRoom { .. })), "{error}");
+}
+
+#[test]
 fn errors_are_sentences_and_give_the_item_back() {
     let queue = Queue::<Vec<u8>>::options().max_message_bytes(100).bounded(1).unwrap();
     let error = queue.put(vec![7; 200]).unwrap_err();
