@@ -404,3 +404,18 @@ fn a_directory_where_others_could_meddle_is_refused() -> Answer {
     assert!(!aim.exists());
     connect(&listener, &room)
 }
+
+#[test]
+fn a_place_where_nothing_can_be_made_is_told_as_what_it_is() {
+    let said = |path: &str| {
+        let bound = Listener::<u8, u8>::options().directory(path).bind("x").map(drop);
+        bound.map_or_else(|error| error.to_string(), |()| "bound".to_owned())
+    };
+    let no_place = said("/etc/passwd");
+    assert!(no_place.contains("no directory; give one"), "{no_place}");
+    let not_there = said("/nowhere/at/all");
+    assert!(not_there.contains("cannot find"), "{not_there}");
+    // Root's, who may make files in it, if it took any; no other user meets anybody there.
+    let takes_no_files = said("/proc");
+    assert!(takes_no_files.starts_with("cannot "), "{takes_no_files}");
+}

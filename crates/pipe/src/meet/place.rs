@@ -105,7 +105,11 @@ impl Place {
                 // A symbolic link shows as "not a directory" or "too many links".
                 let is_other = self.path.symlink_metadata().is_ok_and(|found| !found.is_dir());
                 if is_other {
-                    return Err(self.is_unsafe("it is no directory; remove it"));
+                    let why = match self.base {
+                        Some(_) => "it is no directory; remove it",
+                        None => "it is no directory; give one",
+                    };
+                    return Err(self.is_unsafe(why));
                 }
                 Err(failed(format!("open {:?}", self.path))(error))
             }
@@ -157,6 +161,11 @@ impl Place {
                 claim.listen(backlog, open_to_others)?;
                 return Ok(claim);
             }
+        }
+        if self.base.is_none() {
+            // A directory that was given is removed by nobody here: it takes no files.
+            let what = format!("make {:?}", self.path.join(self.file(".lock")));
+            return Err(failed(what)(io::ErrorKind::NotFound.into()));
         }
         Err(BindError::InUse { name: self.name.clone() })
     }
