@@ -88,6 +88,31 @@ fn messages_of_any_length_go_both_ways_at_once() {
     runtime.block_on(async { tokio::join!(exchange(&mut a), exchange(&mut b)) });
 }
 
+/// Each task does one after the other; and so does a thread that blocks at the other end.
+#[test]
+fn two_that_send_a_long_message_before_they_receive_get_along() {
+    let text = |n: usize| "x".repeat(20_000 + n);
+    let exchange = async |end: &mut crossproc_pipe::PipeEnd<String, String>| {
+        for n in 0..3 {
+            end.send_async(&text(n)).await.unwrap();
+            assert!(end.recv_async().await.unwrap() == text(n));
+        }
+    };
+    let pair = || Pipe::<String, String>::options().capacity(1024).pair().unwrap();
+    let (mut a, mut b) = pair();
+    one_thread().block_on(async { tokio::join!(exchange(&mut a), exchange(&mut b)) });
+
+    let (mut a, b) = pair();
+    let blocking = thread::spawn(move || {
+        for n in 0..3 {
+            b.send(&text(n)).unwrap();
+            assert!(b.recv().unwrap() == text(n));
+        }
+    });
+    one_thread().block_on(exchange(&mut a));
+    blocking.join().unwrap();
+}
+
 #[test]
 fn a_send_that_is_dropped_half_way_was_not_made() {
     let (mut tx, rx) = pipe::<String>(256);

@@ -44,6 +44,7 @@ impl<B: AsRef<[u8]>> Parcel<B> {
     ) -> Poll<Result<(), SendError>> {
         match self.send_on(sender) {
             Err(TrySendError::Full) => {
+                sender.end.take_in();
                 stay_to_send(&sender.end, wait, cx, self.bytes.as_ref().len());
                 Poll::Pending
             }
