@@ -48,7 +48,7 @@ pub enum Error {
     /// No item was got.
     #[error(transparent)]
     Get(TryGetError),
-    /// A leased item was not acknowledged; it is delivered again.
+    /// A leased item was not acknowledged; it is delivered again, or was to another one who has done so.
     #[error(transparent)]
     Ack(#[from] AckError),
     /// No item was marked as done.

@@ -139,6 +139,10 @@ impl<T: Message> Queue<T> {
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let patience = patience.until();
+        // Nothing that the looks below could take.
+        if self.ring.is_leased() {
+            return self.get_small_beside(patience);
+        }
         let mut words = Words::empty(bytes_of::<T>());
         let spent = Spin::spent();
         let spin = match patience {
@@ -313,7 +317,7 @@ impl<T: Message> Queue<T> {
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, NoItem> {
         let items = self.ring.items();
-        let look = |look| {
+        let mut look = |look| {
             // Claims of many dead in a row are ended in one look.
             for _ in 0..=self.capacity() {
                 let again = look == Look::Repair && self.repair_head();
@@ -325,7 +329,8 @@ impl<T: Message> Queue<T> {
             }
             None
         };
-        let answer = block_on(self.segment(), items, spin, deadline, look);
+        let wait = |until| block_on(self.segment(), items, spin, until, &mut look);
+        let answer = self.wait_beside_leases(deadline, wait);
         if items.has_waiters() {
             self.ring.wake_next_consumer();
         }

@@ -162,6 +162,7 @@ impl<T> Queue<T> {
         };
         let done = self.ring.desk().done();
         let deadline = patience.deadline();
-        block_on(self.segment(), done, &Spin::new(), deadline, look).ok_or(JoinError::Unfinished)
+        let wait = |until| block_on(self.segment(), done, &Spin::new(), until, look);
+        self.wait_beside_leases(deadline, wait).ok_or(JoinError::Unfinished)
     }
 }

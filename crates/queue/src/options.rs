@@ -84,9 +84,17 @@ impl<T: Message> QueueOptions<T> {
     /// the next one, though its holder lives, and the holder's ack says so; see
     /// [`Lease::extend`](crate::Lease::extend). Without it as long as its holder has it.
     ///
-    /// In steps of 4.2 ms, rounded up; 100 days at most. Whoever waits for an item notices within
-    /// 0.1 s that a lease ran out, others within some 50 ms or 32 items. The clock stands still while the
-    /// machine sleeps.
+    /// In steps of 4.2 ms, rounded up; 100 days at most. Whoever blocks in `lease`, `get` or `join` notices
+    /// within 0.1 s that a lease ran out, or an eighth of the limit if that is longer, but within 1 s;
+    /// who takes items all the time within some 50 ms or 32 items; `wait_any` and futures with their next look, which
+    /// comes within 5 s at the latest. Until somebody has noticed, the late holder's ack succeeds. Anybody's
+    /// look ends the lease, whether or not that one wants the item.
+    ///
+    /// The limit begins as the lease is handed out: an item's own code that hangs while it is read keeps
+    /// the item. Own leases do not keep a closed queue open for their process, until they have run out.
+    /// The end of a pipe in an item belongs to whoever read it first, and is lost to the next one while that one
+    /// lives: such items do not go into a queue with a limit. The clock is the machine's monotonic one, which stands
+    /// still while the machine sleeps, and which all processes have to share: not across time namespaces.
     ///
     /// # Examples
     ///

@@ -6,8 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use crossproc_message::Message;
-use crossproc_queue::{AckError, Queue, TryGetError};
+use crossproc_queue::{AckError, GetError, Queue, TryGetError};
 use crossproc_segment::Segment;
+use crossproc_segment::wait::wait_any;
 
 const LIMIT: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(600);
@@ -171,6 +172,63 @@ fn a_counted_handle_in_an_item_whose_lease_ran_out_comes_again() {
     assert_eq!((work.get().unwrap(), work.get().unwrap(), work.is_closed()), (1, 2, false));
     drop(again.ack().unwrap());
     assert!(work.get().is_err(), "the last producer is gone");
+}
+
+/// A late holder drops its due, and one that extends keeps it.
+#[test]
+fn a_counted_handle_in_an_item_whose_lease_was_extended_counts_once_it_is_acknowledged() {
+    let segment = Segment::anonymous(4 << 20).unwrap();
+    let work = Queue::<u64>::create(&segment, "work", 4).unwrap();
+    let ends = Queue::options().lease_limit(LONG).create(&segment, "ends", 4).unwrap();
+    ends.put(work.producer().unwrap()).unwrap();
+    let mut lease = ends.lease().unwrap();
+    lease.extend(2 * LONG).unwrap();
+    let producer = lease.ack().unwrap();
+    producer.put(1).unwrap();
+    assert_eq!((work.get().unwrap(), work.is_closed()), (1, false));
+    drop(producer);
+    assert!(matches!(work.get(), Err(GetError::Closed)), "it is counted here, and not on loan");
+}
+
+/// What this process has on lease itself does not keep a closed queue open, but what ran out does.
+#[test]
+fn a_closed_queue_is_not_at_its_end_while_an_own_lease_has_run_out() {
+    let queue = queue::<u64>(LIMIT, 4);
+    for number in 1..4 {
+        queue.put(number).unwrap();
+    }
+    let (got, leased, left) = (queue.lease(), queue.lease(), queue.lease());
+    queue.close();
+    for lease in [&got, &leased, &left] {
+        while lease.as_ref().unwrap().time_left() != Some(Duration::ZERO) {
+            thread::yield_now();
+        }
+    }
+    // Whenever the last look was.
+    assert_eq!(queue.get().unwrap(), 1);
+    assert_eq!(queue.lease().unwrap().ack(), Ok(2));
+    assert_eq!(queue.try_get().unwrap(), 3);
+    assert!(matches!(queue.get(), Err(GetError::Closed)));
+    for lease in [got, leased, left] {
+        assert_eq!(lease.unwrap().ack(), Err(AckError::Expired));
+    }
+}
+
+#[test]
+fn one_who_waits_for_an_entry_or_by_wait_any_hears_of_a_lease_that_ran_out() {
+    let segment = Segment::anonymous(1 << 20).unwrap();
+    let options = Queue::options().leases(1).lease_limit(LIMIT);
+    let queue: Queue<u64> = options.create(&segment, "q", 4).unwrap();
+    queue.put(1).unwrap();
+    let slow = queue.lease().unwrap();
+    // No entry is free, and there is an item that needs one.
+    queue.put(2).unwrap();
+    let again = queue.lease_timeout(SURELY).unwrap();
+    assert_eq!(*again, 1);
+    assert_eq!(queue.get_timeout(SURELY).unwrap(), 2);
+    assert_eq!(wait_any(&[&queue], SURELY).unwrap(), [0]);
+    assert_eq!(queue.try_get().unwrap(), 1);
+    assert!([slow.ack(), again.ack()].iter().all(|ack| *ack == Err(AckError::Expired)));
 }
 
 /// Threads whose leases run out under them: every item is acknowledged by one of them.

@@ -77,7 +77,7 @@ fn a_lease_that_was_extended_is_not_taken_and_one_that_was_taken_not_extended() 
         let kept = lease_up_to(&shared, 1, 1).unwrap();
         shared.pass_time(1);
         let slow = spawn(&shared, move |s| {
-            let extended = s.ring().extend_kept(kept, Tick::from_bits(5));
+            let extended = s.ring().extend_kept(kept, Tick::from_bits(5), s.now());
             match extended {
                 Some(longer) => assert!(ack(s, longer, 10), "extended, and taken"),
                 None => assert!(!ack(s, kept, 10), "taken, and acknowledged"),

@@ -205,6 +205,22 @@ fn the_copy_of_a_lease_in_a_forked_child_does_nothing() {
     played.unwrap().join().unwrap();
 }
 
+#[test]
+fn a_forked_child_extends_nothing() {
+    let played = spawn((), || {
+        let options = Queue::<u64>::options().lease_limit(Duration::from_secs(60));
+        let jobs = options.bounded(2).unwrap();
+        jobs.put(1).unwrap();
+        let mut lease = jobs.lease().unwrap();
+        let child =
+            fork(|| i32::from(lease.extend(Duration::from_secs(600)) != Err(AckError::Forked)));
+        assert_eq!(child.wait(), 0);
+        assert!(lease.time_left() <= Some(Duration::from_secs(61)));
+        assert_eq!(lease.ack().unwrap(), 1);
+    });
+    played.unwrap().join().unwrap();
+}
+
 /// Does jobs until the queue is closed: each result is put before the lease is ended.
 fn work<T: Item>(jobs: Queue<T>, results: Queue<(u64, u32)>) {
     while let Ok(lease) = jobs.lease() {

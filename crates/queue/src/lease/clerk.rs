@@ -75,11 +75,6 @@ impl Clerk {
         }
     }
 
-    /// Goes on with what was kept for a lease whose end has changed.
-    pub(super) fn renew(&self, kept: Kept, renewed: Kept) {
-        self.owe(renewed, self.due(kept));
-    }
-
     /// What was kept for a lease that ends.
     pub(super) fn due(&self, kept: Kept) -> Arrivals {
         if self.dues.count.load(Relaxed) == 0 {

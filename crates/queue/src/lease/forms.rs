@@ -124,6 +124,7 @@ impl<T: Message> Queue<T> {
             return;
         }
         if matches!(error, TryGetError::Unreachable(_)) {
+            drop(self.clerk.due(kept));
             self.ring.give_back(kept);
         } else {
             self.acknowledge(kept);

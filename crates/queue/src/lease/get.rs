@@ -38,7 +38,13 @@ impl<T: Message> Queue<T> {
             return Ok(self.get_kept(me, kept, joinable));
         }
         let got = if joinable { self.get_owing(me, attempt) } else { attempt(me) };
-        got.map_err(|none| self.at_the_end(me, none))
+        match got {
+            Err(NoItem::Closed) => match self.take_what_ran_out(me) {
+                Some(kept) => Ok(self.get_kept(me, kept, joinable)),
+                None => Err(self.at_the_end(me, NoItem::Closed)),
+            },
+            got => got,
+        }
     }
 
     /// Gets an item that came back. In a joinable queue it is owed in its own entry: then it needs no
@@ -99,7 +105,8 @@ impl<T> Queue<T> {
     pub(crate) fn wait_for_entry(&self, entry: Entry, deadline: Option<Deadline>) -> bool {
         let room = self.ring.desk().room();
         let look = |look| self.has_entry(look, entry == Entry::ToOwe).then_some(());
-        let found = block_on(self.segment(), room, &self.consumers, deadline, look).is_some();
+        let wait = |until| block_on(self.segment(), room, &self.consumers, until, look);
+        let found = self.wait_beside_leases(deadline, wait).is_some();
         // This one may find no item for the entry, and sleep elsewhere.
         if room.has_waiters() && self.ring.has_free_entry() {
             room.notify_one();

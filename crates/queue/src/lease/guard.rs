@@ -10,7 +10,7 @@ use crossproc_message::Message;
 use crossproc_sys::clock::now_ns;
 
 use crate::queue::Queue;
-use crate::raw::{Kept, Tick};
+use crate::raw::Kept;
 
 /// Why a lease could not be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum AckError {
 /// Dropped without that, by a panic for instance, it goes back and is the next to be delivered, as
 /// if by [`nack`](Self::nack). So it does if its process dies, whatever it was doing: whoever waits
 /// for an item notices within 0.1 s, others within some 50 ms or 32 items. A lease that is forgotten
-/// (`mem::forget`) lasts until its process ends.
+/// (`mem::forget`) lasts until its process ends, or until it runs out.
 ///
 /// A lease lasts as long as its holder lives, which the kernel reports: what takes long takes long. In a
 /// queue that was made with a [`lease_limit`](crate::QueueOptions::lease_limit) it also runs out, of a
@@ -124,7 +124,7 @@ impl<'q, T> Lease<'q, T> {
         drop(self);
     }
 
-    /// Has the lease last for `time` from now on, if it would end before; never blocks. Without a
+    /// Has the lease last for `time` from now on, 100 days at most, if it would end before; never blocks. Without a
     /// [`lease_limit`](crate::QueueOptions::lease_limit) a lease lasts anyhow, and this does nothing.
     ///
     /// A lease that has run out can be extended as long as nobody has noticed.
@@ -157,10 +157,7 @@ impl<'q, T> Lease<'q, T> {
         if !self.kept.is_limited() {
             return Ok(());
         }
-        let until = Tick::after(now_ns(), as_ns(time));
-        let kept = self.queue.ring.extend_kept(self.kept, until).ok_or(AckError::Expired)?;
-        self.queue.clerk.renew(self.kept, kept);
-        self.kept = kept;
+        self.kept = self.queue.extended(self.kept, time).ok_or(AckError::Expired)?;
         Ok(())
     }
 
@@ -176,25 +173,6 @@ impl<'q, T> Lease<'q, T> {
     #[inline]
     fn is_ours(&self) -> bool {
         self.kept.owner().is_some_and(|owner| self.queue.is_still(owner))
-    }
-}
-
-/// Nanoseconds, as many as fit.
-pub(crate) fn as_ns(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-impl<T> Queue<T> {
-    #[cold]
-    #[inline(never)]
-    fn limited(&self, kept: Kept, limit_ns: u64) -> Kept {
-        // An item's own code may have forked: the lease is the parent's.
-        if !kept.owner().is_some_and(|owner| self.is_still(owner)) {
-            return kept;
-        }
-        let limited = self.ring.limit_kept(kept, Tick::after(now_ns(), limit_ns));
-        self.clerk.renew(kept, limited);
-        limited
     }
 }
 

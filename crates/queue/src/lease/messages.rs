@@ -118,9 +118,10 @@ impl<T> Queue<T> {
         let entry = unsafe { Slot::new(payload) };
         // ORDERING: Acquire, as the block's header is reached through it.
         let reference = entry.place.load(Acquire);
+        // Before the end: a later lease in the same entry may have the same word.
+        let due = self.clerk.due(kept);
         let done = end(&self.ring, kept);
         // Not before: of one who dies in between the item comes again, and needs what was lent.
-        let due = self.clerk.due(kept);
         if done {
             due.settle();
             self.clear_place(entry.place, reference);

@@ -7,10 +7,11 @@ mod consumer;
 mod forms;
 mod get;
 mod guard;
+mod limit;
 mod messages;
 mod take;
 
 pub(crate) use clerk::Clerk;
 pub(crate) use get::Entry;
-pub(crate) use guard::as_ns;
 pub use guard::{AckError, Lease};
+pub(crate) use limit::as_ns;

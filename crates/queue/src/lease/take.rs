@@ -150,19 +150,17 @@ impl<T: Message> Queue<T> {
         if let Some(kept) = self.ring.take_back(me) {
             return Ok(self.deliver(me, kept));
         }
-        self.lease_first(me).map_err(|none| self.at_the_end(me, none))
+        match self.lease_first(me) {
+            Err(NoItem::Closed) => match self.take_what_ran_out(me) {
+                Some(kept) => Ok(self.deliver(me, kept)),
+                None => Err(self.at_the_end(me, NoItem::Closed)),
+            },
+            leased => leased,
+        }
     }
 }
 
 impl<T> Queue<T> {
-    /// How long a lease lasts; `None` for as long as its holder has it. See
-    /// [`QueueOptions::lease_limit`](crate::QueueOptions::lease_limit).
-    #[must_use]
-    pub fn lease_limit(&self) -> Option<Duration> {
-        let limit_ns = self.ring.limit_ns();
-        (limit_ns != 0).then(|| Duration::from_nanos(limit_ns))
-    }
-
     /// Items on lease, at that moment, in all processes. They do not count for [`len`](Self::len).
     #[must_use]
     pub fn leased(&self) -> usize {

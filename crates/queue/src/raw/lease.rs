@@ -90,8 +90,8 @@
 //!
 //! # Count of what is unfinished
 //!
-//! There is none that a death could leave wrong. An item put is in the ring, or in an entry: CLAIM or
-//! LIVE or BACK, or counted by OWED of the process that got it. Get from the ring of a queue that can be joined
+//! There is none that a death could leave wrong. An item put is in the ring, or in an entry: CLAIM, LIVE,
+//! TIMED or BACK, or counted by OWED of the process that got it. Get from the ring of a queue that can be joined
 //! first raises its own OWED, and lowers it if there was no item. So everything is done at a moment at which
 //! the ring is empty and all entries are FREE; a look finds that moment if no item was put meanwhile:
 //! `tail` is the same before and after, items only go from the ring into entries, and an item changes

@@ -64,7 +64,7 @@ impl Shared {
         self.dead.load(Acquire) & 1 << who.get() == 0
     }
 
-    fn now(&self) -> Tick {
+    pub(crate) fn now(&self) -> Tick {
         Tick::from_bits(self.now.load(Relaxed))
     }
 

@@ -5,8 +5,9 @@
 //! word held before, the count of deliveries, goes into a word of its own first.
 //!
 //! A word that was seen is not mistaken for a later one of the same holder in the same entry: it is
-//! taken from a living holder only once its moment has come, and every later lease has a later moment.
-//! (Modulo 2^32 steps, 208 days.)
+//! taken from a living holder only once its moment has come, and every lease after that has a later moment.
+//! (Modulo 2^32 steps, which are 208 days; moments lie 100 days ahead at most. All processes have to have the same
+//! clock.)
 //!
 //! A limit is set as the last step before the item is handed out. Until then the entry is LIVE, and nobody
 //! takes it from a living owner, who may be reading the payload.
@@ -17,10 +18,11 @@ use crate::raw::EntryWord;
 
 /// A step of the clock of leases: 2^22 ns, 4.2 ms.
 const TICK_SHIFT: u32 = 22;
-/// Half the way around: what is further ahead is behind.
-const HALF: u32 = 1 << 31;
-/// The longest limit, which is less than that.
+/// The longest limit.
 pub const MAX_LIMIT_NS: u64 = 100 * 86_400 * 1_000_000_000;
+/// Steps from now to its end, with what both are rounded by. What is further ahead is behind.
+const MAX_AHEAD: u32 = 2_059_936_525;
+const _: () = assert!(MAX_AHEAD as u64 == (MAX_LIMIT_NS >> TICK_SHIFT) + 2);
 
 /// A moment on the clock of leases, which is the machine's monotonic one in steps of 4.2 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,8 @@ impl Tick {
     /// Tells whether it has come.
     #[must_use]
     pub fn has_come(self, now: Self) -> bool {
-        now.0.wrapping_sub(self.0) < HALF
+        let ahead = self.0.wrapping_sub(now.0);
+        ahead == 0 || ahead > MAX_AHEAD
     }
 
     /// Nanoseconds until it comes.
@@ -108,9 +111,10 @@ impl Ring {
 
     /// Moves the end of a lease on, unless it is later already; `None` if it ran out and is another's.
     #[must_use]
-    pub fn extend_kept(&self, kept: Kept, until: Tick) -> Option<Kept> {
+    pub fn extend_kept(&self, kept: Kept, until: Tick, now: Tick) -> Option<Kept> {
         let (Some(entry), Some(me)) = (self.entry(kept.entry), kept.owner()) else { return None };
-        let later = kept.word.until().is_some_and(|end| !until.has_come(end));
+        let later = |end: Tick| end.has_come(now) || !until.has_come(end);
+        let later = kept.word.until().is_some_and(later);
         let word = if later { EntryWord::timed(me, until) } else { kept.word };
         // commit: the lease lasts longer.
         // ORDERING: Relaxed, as it goes on with what the store of the limit released.

@@ -44,6 +44,7 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease + ack String", "in a block", || acked::<Long>(3, 4, &[1, 2])),
     Entry::new("queue lease + nack u64", "two items", || leased::<u64>(3, 0, &[1, 2], nack)),
     Entry::new("queue lease + nack String", "in a block", || leased::<Long>(3, 4, &[1, 2], nack)),
+    Entry::new("queue get u64", "behind a lease", got_again),
     Entry::new("queue lease + ack u64", "earlier death in lease", || {
         double::<u64>(lease, Then::Ack)
     }),
@@ -264,6 +265,14 @@ fn acked_again<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::for_again(&[1, 2])?;
     let victim = stage.leaser_again(lease_ack);
     acked_by(stage, memory, victim)
+}
+
+/// A plain get where there were leases: it has no reason to wait before it looks at those.
+fn got_again() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<u64>::for_again(&[1, 2])?;
+    let victim = stage.leaser_again(|queue| super::tell_item(queue.get()));
+    let check = move |_: &_| of_first(&stage.harvest()?, &stage.items);
+    Ok(Scenario::in_memory(memory, &["there", "acked"], victim, check))
 }
 
 pub(super) fn acked_by<T: Item>(
