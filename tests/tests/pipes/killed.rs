@@ -3,7 +3,9 @@
 //! All that was sent comes, each message once and in order, but for those that a killed receiver had
 //! taken and not noted.
 
-use crossproc::{JoinHandle, Message, OneWay, Pipe, Segment, SendError, Value, spawn};
+use crossproc::{
+    JoinHandle, Message, OneWay, Pipe, PipeEnd, RecvError, Segment, SendError, Value, spawn,
+};
 use tests::dice::Dice;
 
 const KILLS: u32 = 40;
@@ -137,6 +139,45 @@ fn killed_receivers<T: Item>(seed: u64) {
     receiver.join().unwrap();
     // The last was sent to one that lived to note it; what is missing before was the killed ones'.
     assert_eq!(seen.get(), number + 1);
+}
+
+/// Sends and receives in turn, each message longer than the pipe, until the other end is gone. Tells of
+/// the first exchange.
+fn exchange(end: &PipeEnd<Vec<u64>, Vec<u64>>, begun: impl Fn()) {
+    for number in 0.. {
+        if number == 1 {
+            begun();
+        }
+        match end.send(&vec![number; 200]) {
+            Ok(()) => {}
+            Err(SendError::Closed) => return,
+            Err(error) => panic!("{error}"),
+        }
+        match end.recv() {
+            Ok(item) => assert!(item == vec![number; 200], "{number}: {item:?}"),
+            Err(RecvError::Closed) => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Both wait for room, and take in what comes meanwhile, most of the time.
+#[test]
+fn where_both_send_before_they_receive_the_death_of_one_is_told_to_the_other() {
+    let mut dice = Dice::new(5);
+    for _ in 0..KILLS {
+        let (here, there) = Pipe::options().capacity(256).pair().unwrap();
+        let child = spawn((there,), |there| exchange(&there, || ())).unwrap();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let exchanging = scope.spawn(move || exchange(&here, || begun.send(()).unwrap()));
+            has_begun.recv().unwrap();
+            dice.dither();
+            child.kill().unwrap();
+            exchanging.join().unwrap();
+        });
+        assert!(child.join().is_err());
+    }
 }
 
 fn kill(child: JoinHandle<()>) {
