@@ -34,8 +34,9 @@ impl<T> Waitable for Queue<T> {
 /// That a queue has room, to be waited for with `wait_any`: made by [`Queue::space`] and
 /// [`PriorityQueue::space`](crate::PriorityQueue::space).
 ///
-/// Ready when [`put`](Queue::put) would not block: a place is free, or the queue is closed. A `get`
-/// and a `close` wake the waiter.
+/// Ready when [`put`](Queue::put) would not block: a place is free, or the queue is closed, or made to
+/// [overwrite](crate::QueueOptions::overwrite) and its oldest item in nobody's hands. A `get` and a `close`
+/// wake the waiter.
 pub struct Space<T>(pub(crate) Queue<T>);
 
 impl<T> Queue<T> {
@@ -70,7 +71,10 @@ impl<T> Waitable for Space<T> {
         if look == Look::Repair {
             self.0.repair_tail();
         }
-        self.0.ring.has_room() != Err(Refused::Full)
+        match self.0.ring.has_room() {
+            Err(Refused::Full) => self.0.over && self.0.ring.has_item().is_ok(),
+            _ => true,
+        }
     }
 
     fn source(&self) -> Source<'_> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossproc_message::Message;
 use crossproc_queue::raw::{Position, SLOTS_OFFSET, Word};
 use crossproc_queue::{PutError, Queue, TryGetError, TryPutError};
+use crossproc_segment::wait::wait_any;
 use crossproc_segment::{Segment, Shape};
 
 fn keeps_the_newest<T: Message + Clone + PartialEq + std::fmt::Debug>(items: &[T]) {
@@ -172,4 +173,20 @@ fn who_overwrites_waits_while_the_oldest_item_is_in_anothers_hands() {
     });
     assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (3, 4));
     assert_eq!(queue.overwritten(), 2);
+}
+
+/// Who waits for room to put does not wait for what a put takes out.
+#[test]
+fn there_is_room_in_a_full_ring_unless_its_oldest_item_is_in_anothers_hands() {
+    let queue = Queue::<u64>::options().overwrite(true).bounded(2).unwrap();
+    let has_room = || wait_any(&[&queue.space()], Duration::ZERO).unwrap() == [0];
+    queue.put_many(&[1, 2]).unwrap();
+    assert!(has_room());
+    let held = queue.get_ref().unwrap();
+    assert!(!has_room() && queue.try_put(3).is_err());
+    drop(held);
+    assert!(has_room() && queue.try_put(3).is_ok());
+    assert_eq!(queue.overwritten(), 1);
+    queue.close();
+    assert!(has_room());
 }
