@@ -627,9 +627,11 @@ impl Ring {
     fn fetch_ahead(&self, at: Position) {
         #[cfg(not(crossproc_loom))]
         if self.ahead != 0 {
-            if let Some(slot) = self.slot(at.after(self.ahead, self.capacity)) {
-                crossproc_sys::prefetch::for_write(NonNull::from(slot));
-            }
+            let index = at.index() + self.ahead;
+            let index = if index < self.capacity { index } else { index - self.capacity };
+            // Wherever a position that was not checked leads: a hint needs no place that is there.
+            let place = self.slots.as_ptr().wrapping_add(index as usize * self.stride as usize);
+            crossproc_sys::prefetch::for_write(place);
         }
         #[cfg(crossproc_loom)]
         let _ = (at, self.ahead);
@@ -654,15 +656,23 @@ impl Ring {
         let next = at.next(self.capacity).bits();
         // ORDERING: release side of *head*.
         let passed = self.header().head.0.compare_exchange(at.bits(), next, Release, Relaxed);
-        if passed == Err(at.bits() | Position::leased_bit()) {
-            self.pass_leased_head(at);
+        if let Err(found) = passed {
+            if found == at.bits() | Position::leased_bit() {
+                self.pass_head_leased_since(at);
+            }
         }
     }
 
     /// The same where the first lease came in between, or the position is not from `head`.
     #[cold]
+    #[inline(never)]
+    fn pass_head_leased_since(&self, at: Position) {
+        self.pass_leased_head(Position::of_head(at.bits() | Position::leased_bit()));
+    }
+
+    /// The same at a position that says that there were leases.
+    #[inline(always)]
     fn pass_leased_head(&self, at: Position) {
-        let at = Position::of_head(at.bits() | Position::leased_bit());
         let next = at.next(self.capacity).bits();
         // ORDERING: release side of *head*.
         let _ = self.header().head.0.compare_exchange(at.bits(), next, Release, Relaxed);

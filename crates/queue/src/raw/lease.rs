@@ -160,6 +160,8 @@ pub const ENTRY_WORDS: usize = 3;
 /// Entries begin on a cache line.
 const LINE_WORDS: usize = 8;
 const RETURN: u64 = 1 << 32;
+const PLACE_COUNT_SHIFT: u32 = 32;
+const PLACE_ENTRY_MASK: u64 = (1 << PLACE_COUNT_SHIFT) - 1;
 
 /// Words of an entry for slots of `stride` words.
 #[must_use]
@@ -181,9 +183,9 @@ struct Entry<'r> {
 /// A leased item: its entry, and the word that says it is this holder's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
-    entry: u32,
-    /// Of a lease with a limit, whose word has no room for it.
-    count: u32,
+    /// Which entry, and above that the count of a lease with a limit, whose word has no room for it. In
+    /// one word, as what has two goes from hand to hand in registers.
+    place: u64,
     word: EntryWord,
 }
 
@@ -198,7 +200,7 @@ impl Kept {
     /// How often the item was handed out, this time included; 65535 says as often or more.
     #[must_use]
     pub fn deliveries(self) -> u64 {
-        if self.is_limited() { u64::from(self.count) } else { self.word.count() }
+        if self.is_limited() { self.place >> PLACE_COUNT_SHIFT } else { self.word.count() }
     }
 
     /// Up to when the lease lasts, if it has a limit.
@@ -214,10 +216,22 @@ impl Kept {
         self.word.holding() == Holding::Timed
     }
 
+    /// The same lease, with a limit.
+    fn timed(self, word: EntryWord) -> Self {
+        let entry = self.place & PLACE_ENTRY_MASK;
+        Self { place: self.deliveries() << PLACE_COUNT_SHIFT | entry, word }
+    }
+
+    #[inline(always)]
+    fn entry(self) -> u32 {
+        // Masked, it fits.
+        u32::try_from(self.place & PLACE_ENTRY_MASK).unwrap_or(u32::MAX)
+    }
+
     /// A lease as long as its holder has it.
     #[inline(always)]
     fn endless(entry: u32, word: EntryWord) -> Self {
-        Self { entry, count: 0, word }
+        Self { place: u64::from(entry), word }
     }
 }
 
@@ -361,7 +375,6 @@ impl Ring {
         }
         self.read_at(slot, out);
         let entry = self.entry(first)?;
-        self.fetch_ahead(at);
         if !entry.claim(me) {
             return None;
         }
@@ -371,7 +384,11 @@ impl Ring {
             self.unclaim(first);
             return None;
         }
-        Some(Kept::endless(first, self.finish(at, slot, entry, me)))
+        self.pass_leased_head(at);
+        let word = self.finish(at, slot, entry, me);
+        // Last, as nobody waits for it: before, it would take registers from what is in its way.
+        self.fetch_ahead(at);
+        Some(Kept::endless(first, word))
     }
 
     /// Takes the item at the read end of a queue that has leases, if nothing stands in the way.
@@ -426,7 +443,7 @@ impl Ring {
     /// The first word of the payload of a leased item.
     #[must_use]
     pub fn kept_payload(&self, kept: Kept) -> Option<NonNull<AtomicU64>> {
-        self.entry(kept.entry).map(|entry| entry.payload)
+        self.entry(kept.entry()).map(|entry| entry.payload)
     }
 
     /// Reads the first words of the payload of a leased item.
@@ -436,7 +453,7 @@ impl Ring {
     /// If the entry has fewer words.
     pub fn read_kept(&self, kept: Kept, out: &mut [u64]) {
         assert!(out.len() <= self.payload_words(), "payload longer than the entry");
-        let Some(entry) = self.entry(kept.entry) else { return };
+        let Some(entry) = self.entry(kept.entry()) else { return };
         for (index, word) in out.iter_mut().enumerate() {
             // SAFETY: an entry has as many words of payload as a slot.
             let from = unsafe { entry.payload.add(index) };
@@ -460,10 +477,10 @@ impl Ring {
     /// Ends a lease, with what its entry is then. False if it was not this holder's any more.
     #[inline(always)]
     fn end(&self, kept: Kept, next: EntryWord) -> bool {
-        let Some(entry) = self.entry(kept.entry) else { return false };
         if kept.is_limited() {
-            return entry.end_limited(kept, next);
+            return self.end_limited(kept, next);
         }
+        let Some(entry) = self.entry(kept.entry()) else { return false };
         // A living owner is the only one who writes; what this finds is rubbish written by a peer.
         let ours = entry.word.load(Relaxed) == kept.word.bits();
         if ours {

@@ -84,7 +84,8 @@ impl Entry<'_> {
     /// it was `seen`.
     #[inline(always)]
     pub(super) fn take(&self, at: Position, slot: &AtomicU64, seen: u64) -> bool {
-        self.ticket.store(Position::from_bits(at.bits()).bits(), Relaxed);
+        // With the bit that says that there were leases; whoever reads it leaves that away.
+        self.ticket.store(at.bits(), Relaxed);
         let taken = Word::taken(at.lap(), self.index).bits();
         // commit: the item is the entry's.
         // ORDERING: release side of *entry*; acquire side of *publish*; SeqCst for the load in
@@ -114,7 +115,8 @@ impl Ring {
         }
     }
 
-    /// What comes after the commit of a lease: makes it known, gives the slot back, wakes a producer.
+    /// What comes after the commit of a lease, and after `head` was moved past it: makes it known, gives the
+    /// slot back, wakes a producer.
     #[inline(always)]
     pub(super) fn finish(
         &self,
@@ -123,7 +125,6 @@ impl Ring {
         entry: Entry<'_>,
         me: MemberId,
     ) -> EntryWord {
-        self.pass_head(at);
         let word = entry.enliven(me);
         // ORDERING: release side of *reuse*.
         slot.store(Word::free(at.lap().next()).bits(), Release);
@@ -180,6 +181,7 @@ impl Taken<'_> {
     /// Gives the slot back to the ring, and wakes a producer.
     #[inline]
     pub fn keep(self) -> Kept {
+        self.ring.pass_head(self.at);
         let word = self.ring.finish(self.at, self.slot, self.entry, self.me);
         Kept::endless(self.entry.index, word)
     }

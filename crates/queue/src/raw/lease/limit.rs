@@ -74,17 +74,16 @@ impl Tick {
     }
 }
 
-impl Entry<'_> {
+impl Ring {
     /// Ends a lease that others may end.
     #[cold]
     #[inline(never)]
     pub(super) fn end_limited(&self, kept: Kept, next: EntryWord) -> bool {
+        let Some(entry) = self.entry(kept.entry()) else { return false };
         // ORDERING: Release as without a limit.
-        self.word.compare_exchange(kept.word.bits(), next.bits(), Release, Relaxed).is_ok()
+        entry.word.compare_exchange(kept.word.bits(), next.bits(), Release, Relaxed).is_ok()
     }
-}
 
-impl Ring {
     /// How long leases last from when they are handed out; 0 for as long as their holder has them.
     #[must_use]
     #[inline(always)]
@@ -95,31 +94,30 @@ impl Ring {
     /// Gives a lease that has no limit one. Whoever has it must be done with the payload.
     #[must_use]
     pub fn limit_kept(&self, kept: Kept, until: Tick) -> Kept {
-        let (Some(entry), Some(me)) = (self.entry(kept.entry), kept.owner()) else { return kept };
+        let (Some(entry), Some(me)) = (self.entry(kept.entry()), kept.owner()) else { return kept };
         // Rubbish that a peer wrote is left for the ack to find.
         if kept.is_limited() || entry.word.load(Relaxed) != kept.word.bits() {
             return kept;
         }
-        let count = kept.deliveries();
-        entry.count.store(count, Relaxed);
+        entry.count.store(kept.deliveries(), Relaxed);
         let word = EntryWord::timed(me, until);
         // commit: the lease runs out.
         // ORDERING: release side of *entry*, of the count too; the reads of the payload are over.
         entry.word.store(word.bits(), Release);
-        Kept { count: u32::try_from(count).unwrap_or(u32::MAX), word, ..kept }
+        kept.timed(word)
     }
 
     /// Moves the end of a lease on, unless it is later already; `None` if it ran out and is another's.
     #[must_use]
     pub fn extend_kept(&self, kept: Kept, until: Tick, now: Tick) -> Option<Kept> {
-        let (Some(entry), Some(me)) = (self.entry(kept.entry), kept.owner()) else { return None };
+        let (Some(entry), Some(me)) = (self.entry(kept.entry()), kept.owner()) else { return None };
         let later = |end: Tick| end.has_come(now) || !until.has_come(end);
         let later = kept.word.until().is_some_and(later);
         let word = if later { EntryWord::timed(me, until) } else { kept.word };
         // commit: the lease lasts longer.
         // ORDERING: Relaxed, as it goes on with what the store of the limit released.
         entry.word.compare_exchange(kept.word.bits(), word.bits(), Relaxed, Relaxed).ok()?;
-        Some(Kept { word, ..kept })
+        Some(kept.timed(word))
     }
 
     /// Takes an item from a holder that lives, if its moment had come at `now`, or from a dead one.
