@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::counted::Counted;
 use crate::error::{GetError, Result, TryGetError};
 use crate::iter::{Iter, step};
+use crate::look::Drain;
 use crate::queue::Queue;
 use crate::raw::Side;
 
@@ -163,6 +164,58 @@ impl<T: Message> Consumer<T> {
     /// As [`Queue::get_many`] and [`get`](Self::get).
     pub fn get_many(&self, out: &mut Vec<T>, most: usize) -> Result<usize, GetError> {
         self.queue().get_many(out, most)
+    }
+
+    /// As [`Queue::try_get_many`]: never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::try_get_many`] and [`get`](Self::get).
+    pub fn try_get_many(&self, out: &mut Vec<T>, most: usize) -> Result<usize, TryGetError> {
+        self.queue().try_get_many(out, most)
+    }
+
+    /// As [`Queue::get_many_timeout`]: blocks while the queue is empty, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::get_many_timeout`] and [`get`](Self::get).
+    pub fn get_many_timeout(
+        &self,
+        out: &mut Vec<T>,
+        most: usize,
+        timeout: Duration,
+    ) -> Result<usize, TryGetError> {
+        self.queue().get_many_timeout(out, most, timeout)
+    }
+
+    /// As [`Queue::get_many_deadline`]: blocks while the queue is empty, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::get_many_deadline`] and [`get`](Self::get).
+    pub fn get_many_deadline(
+        &self,
+        out: &mut Vec<T>,
+        most: usize,
+        deadline: Deadline,
+    ) -> Result<usize, TryGetError> {
+        self.queue().get_many_deadline(out, most, deadline)
+    }
+
+    /// As [`Queue::peek`]: a copy of the first item, which stays. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::peek`] and [`get`](Self::get).
+    pub fn peek(&self) -> Result<T, TryGetError> {
+        self.queue().peek()
+    }
+
+    /// As [`Queue::drain`]: takes the items that are ready. Never blocks.
+    #[must_use]
+    pub fn drain(&self) -> Drain<'_, T> {
+        self.queue().drain()
     }
 
     /// As [`Queue::iter`]: takes items until the queue is closed and drained.

@@ -192,6 +192,37 @@ impl<T: Message> Producer<T> {
         self.queue().put_many(items)
     }
 
+    /// As [`Queue::try_put_many`]: never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::try_put_many`] and [`put`](Self::put).
+    pub fn try_put_many(&self, items: &[T]) -> Result<usize, PutManyError> {
+        self.queue().try_put_many(items)
+    }
+
+    /// As [`Queue::put_many_timeout`]: blocks while the queue is full, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put_many_timeout`] and [`put`](Self::put).
+    pub fn put_many_timeout(&self, items: &[T], timeout: Duration) -> Result<usize, PutManyError> {
+        self.queue().put_many_timeout(items, timeout)
+    }
+
+    /// As [`Queue::put_many_deadline`]: blocks while the queue is full, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::put_many_deadline`] and [`put`](Self::put).
+    pub fn put_many_deadline(
+        &self,
+        items: &[T],
+        deadline: Deadline,
+    ) -> Result<usize, PutManyError> {
+        self.queue().put_many_deadline(items, deadline)
+    }
+
     /// As [`Queue::put_over`]: never blocks, but takes the oldest item out of a full queue.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crossproc_queue::{
 };
 use crossproc_segment::wait::wait_any;
 use crossproc_segment::{MemberId, Segment};
+use crossproc_sys::clock::Deadline;
 
 fn queue(capacity: usize) -> Queue<u64> {
     Queue::bounded(capacity).unwrap()
@@ -402,6 +403,25 @@ fn wait_any_tells_of_the_last_of_the_other_side() {
         drop(last);
         assert_eq!(waiting.join().unwrap(), [1]);
     });
+}
+
+#[test]
+fn counted_handles_know_every_form_of_runs_and_looks() {
+    let queue = queue(8);
+    let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    let deadline = || Deadline::after(Duration::from_millis(1));
+    assert_eq!(producer.try_put_many(&[1, 2]).unwrap(), 2);
+    assert_eq!(producer.put_many_timeout(&[3; 5], Duration::ZERO).unwrap(), 5);
+    assert_eq!(producer.put_many_deadline(&[8, 9], deadline()).unwrap(), 1);
+    assert_eq!(consumer.peek().unwrap(), 1);
+    let mut got = Vec::new();
+    assert_eq!(consumer.try_get_many(&mut got, 1).unwrap(), 1);
+    assert_eq!(consumer.get_many_timeout(&mut got, 1, Duration::ZERO).unwrap(), 1);
+    assert_eq!(consumer.get_many_deadline(&mut got, 1, deadline()).unwrap(), 1);
+    got.extend(consumer.drain().map(Result::unwrap));
+    assert_eq!(got, [1, 2, 3, 3, 3, 3, 3, 8]);
+    drop(producer);
+    assert!(matches!(consumer.try_get_many(&mut got, 1), Err(TryGetError::Closed)));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crossproc_queue::{
 };
 use crossproc_segment::Segment;
 use crossproc_segment::wait::wait_any;
+use crossproc_sys::clock::Deadline;
 
 use party::{Child, World};
 
@@ -104,6 +105,24 @@ fn producers_that_wait_at_any_level_are_told_of_the_last_consumer_at_once() {
             assert!(matches!(waiting.join().unwrap(), Err(PutError::Closed(2))));
         }
     });
+}
+
+#[test]
+fn counted_handles_know_every_form_of_runs_and_looks() {
+    let queue = queue(2);
+    let (producer, consumer) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    let deadline = || Deadline::after(Duration::from_millis(1));
+    assert_eq!(producer.try_put_many(1, &[1]).unwrap(), 1);
+    assert_eq!(producer.put_many_timeout(0, &[2, 3], Duration::ZERO).unwrap(), 2);
+    assert_eq!(producer.put_many_deadline(1, &[4, 5], deadline()).unwrap(), 1);
+    assert_eq!(consumer.peek().unwrap(), queue.peek().unwrap());
+    let mut got = Vec::new();
+    assert_eq!(consumer.try_get_many(&mut got, 1).unwrap(), 1);
+    assert_eq!(consumer.get_many_timeout(&mut got, 1, Duration::ZERO).unwrap(), 1);
+    assert_eq!(consumer.get_many_deadline(&mut got, 1, deadline()).unwrap(), 1);
+    got.extend(consumer.drain().map(Result::unwrap));
+    got.sort_unstable();
+    assert_eq!(got, [(0, 2), (0, 3), (1, 1), (1, 4)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use crossproc_message::Message;
 use crossproc_segment::wait::TaskWait;
 
+use crate::consumer::Consumer;
 use crate::error::{GetError, TryGetError};
 use crate::lease::Lease;
 use crate::queue::Queue;
@@ -46,6 +47,17 @@ impl<T: Message> Queue<T> {
     /// As [`lease`](Self::lease).
     pub fn lease_async(&self) -> GetLease<'_, T> {
         GetLease { queue: self, wait: TaskWait::new() }
+    }
+}
+
+impl<T: Message> Consumer<T> {
+    /// As [`Queue::lease_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub fn lease_async(&self) -> GetLease<'_, T> {
+        self.queue().lease_async()
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::handle::PriorityQueue;
 use super::iter::PriorityIter;
+use super::look::PriorityDrain;
 use crate::counted::Counted;
 use crate::error::{GetError, Result, TryGetError};
 use crate::raw::Side;
@@ -118,6 +119,62 @@ impl<T: Message> PriorityConsumer<T> {
     /// As [`PriorityQueue::get_many`] and [`get`](Self::get).
     pub fn get_many(&self, out: &mut Vec<(usize, T)>, most: usize) -> Result<usize, GetError> {
         self.queue.get_many(out, most)
+    }
+
+    /// As [`PriorityQueue::try_get_many`]: never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::try_get_many`] and [`get`](Self::get).
+    pub fn try_get_many(
+        &self,
+        out: &mut Vec<(usize, T)>,
+        most: usize,
+    ) -> Result<usize, TryGetError> {
+        self.queue.try_get_many(out, most)
+    }
+
+    /// As [`PriorityQueue::get_many_timeout`]: blocks while the queue is empty, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::get_many_timeout`] and [`get`](Self::get).
+    pub fn get_many_timeout(
+        &self,
+        out: &mut Vec<(usize, T)>,
+        most: usize,
+        timeout: Duration,
+    ) -> Result<usize, TryGetError> {
+        self.queue.get_many_timeout(out, most, timeout)
+    }
+
+    /// As [`PriorityQueue::get_many_deadline`]: blocks while the queue is empty, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::get_many_deadline`] and [`get`](Self::get).
+    pub fn get_many_deadline(
+        &self,
+        out: &mut Vec<(usize, T)>,
+        most: usize,
+        deadline: Deadline,
+    ) -> Result<usize, TryGetError> {
+        self.queue.get_many_deadline(out, most, deadline)
+    }
+
+    /// As [`PriorityQueue::peek`]: a copy of the first item, which stays. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::peek`] and [`get`](Self::get).
+    pub fn peek(&self) -> Result<(usize, T), TryGetError> {
+        self.queue.peek()
+    }
+
+    /// As [`PriorityQueue::drain`]: takes the items that are ready. Never blocks.
+    #[must_use]
+    pub fn drain(&self) -> PriorityDrain<'_, T> {
+        self.queue.drain()
     }
 
     /// As [`PriorityQueue::iter`]: takes items until the queue is closed and drained.

@@ -150,6 +150,55 @@ impl<T: Message> PriorityProducer<T> {
     pub fn put_many(&self, level: usize, items: &[T]) -> Result<(), PutManyError> {
         self.queue.put_many(level, items)
     }
+
+    /// As [`PriorityQueue::try_put_many`]: never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::try_put_many`] and [`put`](Self::put).
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
+    pub fn try_put_many(&self, level: usize, items: &[T]) -> Result<usize, PutManyError> {
+        self.queue.try_put_many(level, items)
+    }
+
+    /// As [`PriorityQueue::put_many_timeout`]: blocks while the level is full, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::put_many_timeout`] and [`put`](Self::put).
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
+    pub fn put_many_timeout(
+        &self,
+        level: usize,
+        items: &[T],
+        timeout: Duration,
+    ) -> Result<usize, PutManyError> {
+        self.queue.put_many_timeout(level, items, timeout)
+    }
+
+    /// As [`PriorityQueue::put_many_deadline`]: blocks while the level is full, until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorityQueue::put_many_deadline`] and [`put`](Self::put).
+    ///
+    /// # Panics
+    ///
+    /// As [`put`](Self::put).
+    pub fn put_many_deadline(
+        &self,
+        level: usize,
+        items: &[T],
+        deadline: Deadline,
+    ) -> Result<usize, PutManyError> {
+        self.queue.put_many_deadline(level, items, deadline)
+    }
 }
 
 /// One more producer.
