@@ -73,8 +73,10 @@ impl<A, B> PipeEnd<A, B> {
     }
 
     /// Takes the two halves apart, for two threads. When the sender is dropped the peer sees the end
-    /// after what was sent ([`close_send`](Self::close_send)); when both are, the end is closed. Halves
-    /// cannot be sent to other processes.
+    /// after what was sent ([`close_send`](Self::close_send)); when both are, the end is closed. The receiver
+    /// alone is dropped without a word, as that of a socket: a peer that sends on fills the pipe and waits
+    /// until the sender is dropped too, or the end [closed](Sender::close). Halves cannot be sent to other
+    /// processes.
     ///
     /// # Examples
     ///

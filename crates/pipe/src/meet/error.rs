@@ -71,7 +71,9 @@ pub enum AcceptError {
 #[non_exhaustive]
 pub enum ConnectError {
     /// No living process listens at that name; with a timeout, none until then.
-    #[error("nobody listens at {name:?}; a form with a timeout waits for a listener")]
+    #[error(
+        "nobody listens at {name:?}; `connect_timeout` waits for a listener, as long as it may"
+    )]
     NobodyListens {
         /// The name.
         name: String,
