@@ -92,12 +92,34 @@ impl Words {
     #[inline(always)]
     #[must_use]
     pub fn as_slice(&self) -> &[u64] {
-        &self.words[..words_of(self.bytes)]
+        self.of(self.bytes)
     }
 
     /// The words in use, to be filled.
     #[inline(always)]
     pub fn as_mut_slice(&mut self) -> &mut [u64] {
-        &mut self.words[..words_of(self.bytes)]
+        self.of_mut(self.bytes)
+    }
+
+    /// The words of an item of `bytes`, for who knows how many these are when it is compiled: then so are
+    /// the words, and are copied one by one and by way of registers.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for as many.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, bytes: usize) -> &[u64] {
+        &self.words[..words_of(bytes)]
+    }
+
+    /// As [`of`](Self::of), to be filled.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for as many.
+    #[inline(always)]
+    pub fn of_mut(&mut self, bytes: usize) -> &mut [u64] {
+        &mut self.words[..words_of(bytes)]
     }
 }

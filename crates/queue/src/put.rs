@@ -133,7 +133,7 @@ impl<T: Message> Queue<T> {
     pub(crate) fn put_within(&self, item: &T, patience: Patience) -> Result<(), Refusal> {
         let Some(bytes) = small::<T>() else { return self.put_large(item, patience) };
         let words = Words::encode(item, bytes)?;
-        if !self.ring.put_words_at_once(self.me(), words.as_slice()) {
+        if !self.ring.put_words_at_once(self.me(), words.of(bytes)) {
             return self.put_small(item, patience);
         }
         self.ring.items().notify_one();
