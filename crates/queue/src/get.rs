@@ -1,5 +1,6 @@
 //! Getting items.
 
+use std::hint;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
 
-/// Looks of a spin, of which one is a whole attempt.
-const WHOLE_EVERY: u32 = 16;
+/// Looks in a row while spinning, of which the last is a whole attempt.
+const ROW: u32 = 16;
 
 impl<T: Message> Queue<T> {
     /// Takes the first item. Blocks while the queue is empty.
@@ -128,14 +129,20 @@ impl<T: Message> Queue<T> {
     pub(crate) fn get_within(&self, patience: Patience) -> Result<T, TryGetError> {
         let Some(bytes) = small::<T>() else { return self.get_large(patience) };
         let mut words = Words::empty(bytes);
-        if !self.ring.take_words_at_once(words.as_mut_slice()) {
-            return self.get_small(patience);
+        if !self.ring.take_words_at_once(words.of_mut(bytes)) {
+            return self.rarely_get_small(patience);
         }
         self.ring.header().space().notify_one();
         words.decode().map_err(TryGetError::Malformed)
     }
 
+    /// Only says that it is rare: what is cold itself is made small, and not fast.
     #[cold]
+    #[inline(never)]
+    fn rarely_get_small(&self, patience: Patience) -> Result<T, TryGetError> {
+        self.get_small(patience)
+    }
+
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
         let patience = patience.until();
@@ -143,16 +150,22 @@ impl<T: Message> Queue<T> {
         if self.ring.is_leased() {
             return self.get_small_beside(patience);
         }
+        if matches!(patience, Patience::None) {
+            return self.get_small_slowly(patience, &self.consumers);
+        }
+        let bytes = bytes_of::<T>();
+        let mut words = Words::empty(bytes);
+        if !self.spin_for(words.of_mut(bytes)) {
+            return self.get_small_slowly(patience, &Spin::spent());
+        }
+        self.ring.header().space().notify_one();
+        words.decode().map_err(TryGetError::Malformed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_small_slowly(&self, patience: Patience, spin: &Spin) -> Result<T, TryGetError> {
         let mut words = Words::empty(bytes_of::<T>());
-        let spent = Spin::spent();
-        let spin = match patience {
-            Patience::None => &self.consumers,
-            _ if self.spin_for(&mut words) => {
-                self.ring.header().space().notify_one();
-                return words.decode().map_err(TryGetError::Malformed);
-            }
-            _ => &spent,
-        };
         let taken = self.receive_spinning(patience, Entry::ToOwe, spin, |_| {
             let taken = self.ring.take_words_unless_leased(words.as_mut_slice())?;
             self.ring.header().space().notify_one();
@@ -168,18 +181,17 @@ impl<T: Message> Queue<T> {
     /// Spins for a small item with looks of a few loads each; whether it took one. Now and then a look is a
     /// whole attempt, which moves on what others have left behind and finds that waiting is of no use.
     #[inline(always)]
-    fn spin_for(&self, words: &mut Words) -> bool {
+    fn spin_for(&self, words: &mut [u64]) -> bool {
         let lingered = self.consumers.linger();
-        let mut turn = 0_u32;
-        let taken = self.consumers.until_break(|| {
-            turn = turn.wrapping_add(1);
-            if turn % WHOLE_EVERY != 0 {
-                return match self.ring.take_words_at_once(words.as_mut_slice()) {
-                    true => ControlFlow::Break(Some(())),
-                    false => ControlFlow::Continue(()),
-                };
+        let taken = self.consumers.until_break_in_rows(ROW, || {
+            let mut watch = self.ring.watch_head();
+            for _ in 1..ROW {
+                if self.ring.take_words_watched(&mut watch, words) {
+                    return ControlFlow::Break(Some(()));
+                }
+                hint::spin_loop();
             }
-            match self.ring.take_words_unless_leased(words.as_mut_slice()) {
+            match self.ring.take_words_unless_leased(words) {
                 Ok(true) => ControlFlow::Break(Some(())),
                 Err(NoItem::Empty | NoItem::Pending) => ControlFlow::Continue(()),
                 Ok(false) | Err(_) => ControlFlow::Break(None),

@@ -37,6 +37,8 @@ mod runs;
 mod shared;
 #[path = "loom/short.rs"]
 mod short;
+#[path = "loom/watch.rs"]
+mod watch;
 
 use crossproc_queue::raw::{NoItem, Refused};
 use loom::sync::Arc;

@@ -35,6 +35,15 @@ pub struct Hold<'r> {
     pub(super) word: Word,
 }
 
+/// The place that was at the read end at one look, for who waits there.
+///
+/// As long as it is free nothing has come, and one load tells so.
+#[derive(Debug)]
+pub struct Watch<'r> {
+    at: Position,
+    slot: &'r AtomicU64,
+}
+
 impl Ring {
     /// Takes the item at the read end into `out`. The caller wakes a producer.
     ///
@@ -104,6 +113,45 @@ impl Ring {
         let slot = self.slot(at)?;
         // ORDERING: acquire side of *publish*.
         (slot.load(Acquire) == at.plainly_full().bits()).then_some((at, slot))
+    }
+
+    /// Looks at the place at the read end, to wait there; `None` if there is none, as
+    /// [`take_words`](Self::take_words) tells.
+    #[inline(always)]
+    pub fn watch_head(&self) -> Option<Watch<'_>> {
+        let at = self.load_head();
+        Some(Watch { at, slot: self.slot(at)? })
+    }
+
+    /// Takes the item into `out` that has come to the place that is watched; if it is not free any more and
+    /// has none, looks where the read end is now. `false` says nothing about why, as
+    /// [`take_words_at_once`](Self::take_words_at_once).
+    ///
+    /// The head that was loaded once is as good as a new one: until the place has an item no consumer
+    /// passes it, and none of a later item was leased.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    #[inline(always)]
+    pub fn take_words_watched<'r>(
+        &'r self,
+        watch: &mut Option<Watch<'r>>,
+        out: &mut [u64],
+    ) -> bool {
+        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        let Some(watching) = watch else { return false };
+        // ORDERING: acquire side of *publish*.
+        let word = Word::from_bits(watching.slot.load(Acquire));
+        if word == watching.at.plainly_full() {
+            if self.take_at(watching.at, watching.slot, out) {
+                return true;
+            }
+        } else if word == Word::free(watching.at.lap()) {
+            return false;
+        }
+        *watch = self.watch_head();
+        false
     }
 
     /// Copies the payload of the slot that was seen full, and takes it unless it was taken.

@@ -8,7 +8,8 @@
 //! whenever the other calls, need the time of two wake-ups for an answer, far more than the least
 //! budget, and would sleep for ever after. So now and then a wait *probes* with the whole budget.
 //! One of the two is then awake when the answer comes, answers at once, and so draws the other in.
-//! Probes that fail become rare: on a core that both share, none succeeds.
+//! Probes that fail become rare: on a core that both share, none succeeds. The first comes soon, as
+//! processes that have just begun hardly ever make their first calls at the same moment.
 //!
 //! # Streams
 //!
@@ -39,6 +40,11 @@ const EAGER: u32 = 4;
 const PROBE_EVERY: u32 = 64;
 /// How often that doubles.
 const MOST_BACKOFF: u32 = 6;
+/// Waits of a fresh handle until its first probe: two partners who find each other asleep at their first
+/// call would answer each other by wake-ups until then.
+const FIRST_PROBE: u32 = 4;
+/// In the place of a backoff: there was no probe yet.
+const NO_PROBE_YET: u32 = 7;
 /// Attempts between looks at the clock.
 const LOOK_EVERY: u32 = 128;
 /// A spin that takes longer after its first look at the clock has attempts that are no glances, as
@@ -59,14 +65,16 @@ const ASK_CPUS_EVERY: u32 = 64;
 struct Pace(u32);
 
 impl Pace {
+    #[inline]
     fn new(budget: u32, backoff: u32, until_probe: u32) -> Self {
         Self(budget << 20 | backoff << 17 | 1 << 16 | until_probe)
     }
 
     fn first(alone: bool) -> Self {
-        Self::new(if alone { 0 } else { START }, 0, PROBE_EVERY)
+        Self::new(if alone { 0 } else { START }, NO_PROBE_YET, FIRST_PROBE)
     }
 
+    #[inline]
     fn budget(self) -> u32 {
         self.0 >> 20
     }
@@ -75,19 +83,23 @@ impl Pace {
         self.0 >> 17 & 0x7
     }
 
+    #[inline]
     fn until_probe(self) -> u32 {
         self.0 & 0xffff
     }
 
+    #[inline]
     fn is_probe(self) -> bool {
         self.until_probe() == 0
     }
 
     /// Pauses to spend on this wait.
+    #[inline]
     fn spend(self) -> u32 {
         if self.is_probe() { MOST } else { self.budget() }
     }
 
+    #[inline]
     fn after_success(self) -> Self {
         Self::new((self.spend().max(LEAST) * 2).min(MOST), 0, PROBE_EVERY)
     }
@@ -96,7 +108,10 @@ impl Pace {
     fn after_failure(self, alone: bool) -> Self {
         let budget = if alone { 0 } else { (self.budget() / 2).max(LEAST) };
         if self.is_probe() {
-            let backoff = (self.backoff() + 1).min(MOST_BACKOFF);
+            let backoff = match self.backoff() {
+                NO_PROBE_YET => 0,
+                backoff => (backoff + 1).min(MOST_BACKOFF),
+            };
             Self::new(budget, backoff, PROBE_EVERY << backoff)
         } else {
             Self::new(budget, self.backoff(), self.until_probe() - 1)
@@ -143,6 +158,7 @@ impl Spin {
 
     /// Pauses for some hundred nanoseconds, if that seems worth it, and tells whether it did: for who
     /// found nothing and is going to wait. Where it did, [`lingered`](Self::lingered) is to be called.
+    #[inline]
     pub fn linger(&self) -> bool {
         let stream = self.stream.load(Relaxed);
         let (left, every) = (stream >> 16, stream & 0xffff);
@@ -182,6 +198,7 @@ impl Spin {
     /// });
     /// assert_eq!(got, Some("third"));
     /// ```
+    #[inline]
     pub fn until<R>(&self, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
         self.until_break(|| match attempt() {
             None => ControlFlow::Continue(()),
@@ -191,6 +208,7 @@ impl Spin {
 
     /// As [`until`](Self::until), for an attempt that may find that spinning is of no use: it breaks with
     /// `None` then, from which nothing is learnt.
+    #[inline]
     pub fn until_break<R>(&self, mut attempt: impl FnMut() -> ControlFlow<Option<R>>) -> Option<R> {
         let pace = self.pace();
         let spend = pace.spend();
@@ -213,6 +231,38 @@ impl Spin {
         None
     }
 
+    /// As [`until_break`](Self::until_break), for an attempt that is a row of looks with `pauses` between
+    /// them: it finds out once what it needs for all of them, and each is a load.
+    #[inline]
+    pub fn until_break_in_rows<R>(
+        &self,
+        pauses: u32,
+        mut attempt: impl FnMut() -> ControlFlow<Option<R>>,
+    ) -> Option<R> {
+        let pace = self.pace();
+        let mut until_ns = None;
+        let (mut left, mut until_look) = (pace.spend(), LOOK_EVERY);
+        while left > 0 {
+            if let ControlFlow::Break(done) = attempt() {
+                if done.is_some() {
+                    self.learn(pace, pace.after_success());
+                }
+                return done;
+            }
+            left = left.saturating_sub(pauses);
+            until_look = until_look.saturating_sub(pauses);
+            if until_look == 0 {
+                if is_over(&mut until_ns) {
+                    break;
+                }
+                until_look = LOOK_EVERY;
+            }
+        }
+        self.learn(pace, pace.after_failure(is_alone()));
+        None
+    }
+
+    #[inline]
     fn pace(&self) -> Pace {
         match self.pace.load(Relaxed) {
             0 => Pace::first(is_alone()),
@@ -220,6 +270,7 @@ impl Spin {
         }
     }
 
+    #[inline]
     fn learn(&self, before: Pace, after: Pace) {
         if before.0 != after.0 {
             self.pace.store(after.0, Relaxed);
