@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crossproc_message::words::{Words, small};
+use crossproc_message::words::{Words, bytes_of, small};
 use crossproc_message::{Message, decode};
 use crossproc_segment::wait::{Look, Spin};
 
@@ -31,11 +31,18 @@ impl<T: Message> Receiver<T> {
         let Some(bytes) = small::<T>() else { return self.recv_message(patience()) };
         let mut words = Words::empty(bytes);
         let more = !self.inlet().spin.streams();
-        if self.take_at_once(bytes, &mut words, more) != ControlFlow::Break(Some(())) {
-            return self.recv_small(patience());
+        if self.take_at_once(bytes, words.of_mut(bytes), more) != ControlFlow::Break(Some(())) {
+            return self.rarely_recv_small(patience());
         }
         self.inlet().view.space().notify_all();
         words.decode().map_err(TryRecvError::Malformed)
+    }
+
+    /// Only says that it is rare: what is cold itself is made small, and not fast.
+    #[cold]
+    #[inline(never)]
+    fn rarely_recv_small(&self, patience: Patience) -> Result<T, TryRecvError> {
+        self.recv_small(patience)
     }
 
     /// Looks for a small item once, but where none is known only if `look` says so. Breaks with one that
@@ -43,7 +50,7 @@ impl<T: Message> Receiver<T> {
     ///
     /// No closure, which might not be inlined; then `bytes` would be no constant.
     #[inline(always)]
-    fn take_at_once(&self, bytes: usize, words: &mut Words, look: bool) -> ControlFlow<Option<()>> {
+    fn take_at_once(&self, bytes: usize, words: &mut [u64], look: bool) -> ControlFlow<Option<()>> {
         let inlet = self.inlet();
         let Some(mut taking) = inlet.turn.at_once() else { return ControlFlow::Break(None) };
         if !look && !taking.knows_more() {
@@ -52,7 +59,7 @@ impl<T: Message> Receiver<T> {
         if !self.end.is_ours() {
             return ControlFlow::Break(None);
         }
-        if taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice()) {
+        if taking.take_words(&inlet.view, bytes as u64, words) {
             return ControlFlow::Break(Some(()));
         }
         if taking.knows_more() || self.end.look_for_more(Look::Quick) {
@@ -62,28 +69,33 @@ impl<T: Message> Receiver<T> {
     }
 
     /// Waits for a small item as for any message, but looks for one first.
-    #[cold]
     #[inline(never)]
     fn recv_small(&self, patience: Patience) -> Result<T, TryRecvError> {
         let Some(bytes) = small::<T>() else { return self.recv_message(patience) };
         let mut words = Words::empty(bytes);
         let spun = match patience.is_none() {
             // Who only tries does not linger, and looks all the same.
-            true => match self.take_at_once(bytes, &mut words, true) {
+            true => match self.take_at_once(bytes, words.of_mut(bytes), true) {
                 ControlFlow::Break(Some(())) => Spun::Taken,
                 _ => Spun::InVain,
             },
-            false => self.spin_for(bytes, &mut words),
+            false => self.spin_for(bytes, words.of_mut(bytes)),
         };
-        let spent = Spin::spent();
-        let spin = match spun {
+        match spun {
             Spun::Taken => {
                 self.inlet().view.space().notify_all();
-                return words.decode().map_err(TryRecvError::Malformed);
+                words.decode().map_err(TryRecvError::Malformed)
             }
-            Spun::Spent => &spent,
-            Spun::InVain => &self.inlet().spin,
-        };
+            Spun::Spent => self.recv_small_slowly(patience, &Spin::spent()),
+            Spun::InVain => self.recv_small_slowly(patience, &self.inlet().spin),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recv_small_slowly(&self, patience: Patience, spin: &Spin) -> Result<T, TryRecvError> {
+        let bytes = bytes_of::<T>();
+        let mut words = Words::empty(bytes);
         let quick = |inlet: &Inlet, taking: &mut Taking| {
             let taken = taking.take_words(&inlet.view, bytes as u64, words.as_mut_slice());
             if taken {
@@ -102,7 +114,7 @@ impl<T: Message> Receiver<T> {
     /// Spins for a small item in turns of one look each, as long as they are this thread's own anyway:
     /// each is a few loads, while [`receive`](Self::receive) holds the turn, and ends it with a fence.
     #[inline(always)]
-    fn spin_for(&self, bytes: usize, words: &mut Words) -> Spun {
+    fn spin_for(&self, bytes: usize, words: &mut [u64]) -> Spun {
         let inlet = self.inlet();
         if !inlet.spin.streams() {
             match self.take_at_once(bytes, words, true) {

@@ -150,6 +150,7 @@ impl<T: Message> Sender<T> {
         let Some(bytes) = small::<T>() else { return self.send_message(item, patience()) };
         let words = Words::encode(item, bytes)?;
         let out = &self.end.out;
+        out.view.fetch_tail();
         // No closure, which might not be inlined; then `bytes` would be no constant.
         let Some(mut producer) = out.turn.at_once() else {
             return self.send_message(item, patience());

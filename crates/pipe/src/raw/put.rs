@@ -69,6 +69,14 @@ impl View {
         true
     }
 
+    /// Asks for the line of `tail`, for who is about to put a record: a consumer that waits has it, and it
+    /// comes while the record is written.
+    #[inline(always)]
+    pub fn fetch_tail(&self) {
+        #[cfg(not(crossproc_loom))]
+        crossproc_sys::prefetch::for_write(&raw const self.lane().tail);
+    }
+
     /// Finds room for a record with `bytes` bytes of payload, which must not be more than
     /// [`View::longest`].
     ///
