@@ -21,8 +21,8 @@ impl<T: Message> Queue<T> {
     /// A copy of the first item, which stays there. Never blocks.
     ///
     /// Another consumer may take the item at once, and so it may differ from what the next
-    /// [`get`](Self::get) brings. Larger items, and runs of small ones, are held while they are copied: other consumers find
-    /// nothing ready for that time. Items that were on lease and came back are not looked at.
+    /// [`get`](Self::get) brings. Larger items, runs of small ones, and those that were on lease and came back are
+    /// held while they are copied: other consumers find nothing ready for that time, or the item behind.
     ///
     /// # Examples
     ///
@@ -39,6 +39,9 @@ impl<T: Message> Queue<T> {
     ///
     /// As [`try_get`](Self::try_get); a malformed item stays in the queue.
     pub fn peek(&self) -> Result<T, TryGetError> {
+        if let Some(item) = self.peek_back(self.me()) {
+            return item;
+        }
         match self.peek_once() {
             Err(NoItem::Empty | NoItem::Pending) if now_and_then() => {
                 self.repair_head();

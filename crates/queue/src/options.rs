@@ -85,7 +85,7 @@ impl<T: Message> QueueOptions<T> {
     /// [`Lease::extend`](crate::Lease::extend). Without it as long as its holder has it.
     ///
     /// In steps of 4.2 ms, rounded up; 100 days at most. Whoever blocks in `lease`, `get` or `join` notices
-    /// within 0.1 s that a lease ran out, or an eighth of the limit if that is longer, but within 1 s;
+    /// within 0.1 s that a lease ran out (on a machine that has time for it), or an eighth of the limit if that is longer, but within 1 s;
     /// who takes items all the time within some 50 ms or 32 items; `wait_any` and futures with their next look, which
     /// comes within 5 s at the latest. Until somebody has noticed, the late holder's ack succeeds. Anybody's
     /// look ends the lease, whether or not that one wants the item.
@@ -120,7 +120,7 @@ impl<T: Message> QueueOptions<T> {
     /// done when the process that got it says so, with [`Queue::task_done`]. That makes `get` some
     /// nanoseconds slower, as it counts. An item that was read in place, with `get_ref`, is done when it
     /// is released. A process with items to be done uses one of the
-    /// [`leases`](Self::leases).
+    /// [`leases`](Self::leases), and one more for each item that it gets after that had come back.
     pub fn joinable(mut self) -> Self {
         self.joinable = true;
         self

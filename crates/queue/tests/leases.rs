@@ -137,6 +137,31 @@ fn get_takes_what_was_given_back_first() {
 }
 
 #[test]
+fn peek_looks_at_what_was_given_back_first_and_counts_no_delivery() {
+    fn of<T: Message + PartialEq + std::fmt::Debug>(make: fn(u64) -> T) {
+        let segment = Segment::anonymous(1 << 20).unwrap();
+        let queue = Queue::<T>::create(&segment, "q", 4).unwrap();
+        queue.put(make(1)).unwrap();
+        queue.put(make(2)).unwrap();
+        queue.lease().unwrap().nack();
+        for _ in 0..3 {
+            assert_eq!((queue.peek().unwrap(), queue.len(), queue.leased()), (make(1), 2, 0));
+        }
+        let lease = queue.lease().unwrap();
+        assert_eq!((lease.deliveries(), queue.peek().unwrap()), (2, make(2)));
+        lease.nack();
+        queue.close();
+        assert_eq!(queue.get().unwrap(), make(1));
+        assert_eq!(queue.get().unwrap(), make(2));
+        assert!(queue.peek().is_err());
+    }
+    of::<u64>(|n| n);
+    of::<[u64; 20]>(|n| [n; 20]);
+    of::<String>(|n| n.to_string());
+    of::<String>(|n| format!("{n:0500}"));
+}
+
+#[test]
 fn several_leases_of_one_process_are_apart() {
     each_form(|make| {
         let queue = make(3);

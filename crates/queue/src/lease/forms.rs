@@ -7,6 +7,7 @@ use crossproc_message::scratch::Scratch;
 use crossproc_message::words::{Words, small};
 use crossproc_message::{DecodeError, Message, decode};
 use crossproc_segment::MemberId;
+use crossproc_segment::transit::Arrivals;
 
 use crate::atomic::AtomicU64;
 use crate::bytes::{copy_in, copy_out};
@@ -80,16 +81,33 @@ impl<T: Message> Queue<T> {
 
     /// Reads the item of a lease that was given back.
     pub(super) fn deliver(&self, me: MemberId, kept: Kept) -> Leased<T> {
-        let item = self.reading(kept, || match self.plan.form {
+        let (item, due) = self.reading(kept, || self.copy_kept(kept));
+        self.clerk.owe(kept, due);
+        self.hand_out(me, kept, item)
+    }
+
+    /// A copy of the item that came back and is the next, if there is one. It is held for that time.
+    pub(crate) fn peek_back(&self, me: MemberId) -> Option<Result<T, TryGetError>> {
+        let kept = self.ring.take_back(me)?;
+        let (item, _) = self.reading(kept, || self.copy_kept(kept));
+        // An item's own code may have forked: the lease is the parent's.
+        if self.is_still(me) {
+            self.ring.give_back_unseen(kept);
+        }
+        Some(item)
+    }
+
+    fn copy_kept(&self, kept: Kept) -> (Result<T, TryGetError>, Arrivals) {
+        let item = match self.plan.form {
             Form::Words => {
                 let mut words = Words::empty(self.plan.bytes);
                 self.ring.read_kept(kept, words.as_mut_slice());
                 words.decode().map_err(TryGetError::Malformed)
             }
             Form::Bytes => self.read_kept_bytes(kept),
-            Form::Messages => self.read_kept_message(kept),
-        });
-        self.hand_out(me, kept, item)
+            Form::Messages => return self.copy_kept_message(kept),
+        };
+        (item, Arrivals::default())
     }
 
     fn read_kept_bytes(&self, kept: Kept) -> Result<T, TryGetError> {

@@ -10,7 +10,7 @@ use crate::raw::{Kept, Tick};
 
 /// Whoever waits looks at least so often whether a lease ran out: after an eighth of the limit, within
 /// these bounds. Nobody is woken for it, as the one who has the lease may hang.
-const LOOK_EVERY_NS: (u64, u64) = (80_000_000, 1_000_000_000);
+const LOOK_EVERY_NS: (u64, u64) = (60_000_000, 1_000_000_000);
 
 /// Nanoseconds, as many as fit.
 pub(crate) fn as_ns(time: Duration) -> u64 {

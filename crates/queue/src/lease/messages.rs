@@ -46,8 +46,8 @@ impl<T: Message> Queue<T> {
 
     /// Is done with an item that cannot be taken here, and gives back any other.
     pub(crate) fn discard_kept(&self, me: MemberId, kept: Kept) -> bool {
-        let read = self.reading(kept, || self.look_at_kept(kept));
-        let unreachable = matches!(read, Ok((Err(TryGetError::Unreachable(_)), _)));
+        let (item, _) = self.reading(kept, || self.copy_kept_message(kept));
+        let unreachable = matches!(item, Err(TryGetError::Unreachable(_)));
         // An item's own code may have forked: the lease is the parent's.
         match (self.is_still(me), unreachable) {
             (false, _) => false,
@@ -59,17 +59,14 @@ impl<T: Message> Queue<T> {
         }
     }
 
-    pub(super) fn read_kept_message(&self, kept: Kept) -> Result<T, TryGetError> {
-        let (item, due) = self.look_at_kept(kept)?;
-        self.clerk.owe(kept, due);
-        item
-    }
-
-    fn look_at_kept(&self, kept: Kept) -> Result<(Result<T, TryGetError>, Arrivals), TryGetError> {
-        let payload = self.ring.kept_payload(kept).ok_or(TryGetError::Corrupt)?;
+    /// The item, and what is due once it is done.
+    pub(super) fn copy_kept_message(&self, kept: Kept) -> (Result<T, TryGetError>, Arrivals) {
+        let Some(payload) = self.ring.kept_payload(kept) else {
+            return (Err(TryGetError::Corrupt), Arrivals::default());
+        };
         // SAFETY: the entries of this queue are laid out as its slots, which are messages'.
         let entry = unsafe { Slot::new(payload) };
-        Ok(self.read(&entry).defer())
+        self.read(&entry).defer()
     }
 }
 

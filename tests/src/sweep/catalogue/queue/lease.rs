@@ -45,6 +45,8 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease + nack u64", "two items", || leased::<u64>(3, 0, &[1, 2], nack)),
     Entry::new("queue lease + nack String", "in a block", || leased::<Long>(3, 4, &[1, 2], nack)),
     Entry::new("queue get u64", "behind a lease", got_again),
+    Entry::new("queue peek u64", "given back", peeked::<u64>),
+    Entry::new("queue peek String", "in a block, given back", peeked::<Long>),
     Entry::new("queue lease + ack u64", "earlier death in lease", || {
         double::<u64>(lease, Then::Ack)
     }),
@@ -265,6 +267,19 @@ fn acked_again<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::for_again(&[1, 2])?;
     let victim = stage.leaser_again(lease_ack);
     acked_by(stage, memory, victim)
+}
+
+/// A look at an item that came back, which it leaves there.
+fn peeked<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::new(3, 1, &[1, 2])?;
+    stage.queue.try_lease().map_err(text)?.nack();
+    let victim = stage.leaser(|queue| super::tell_item(queue.peek()));
+    // With the delivery that the victim may have died over.
+    let check = move |_: &_| match stage.harvest()?[..] {
+        [(1, 2 | 3), (2, 1)] => Ok("there"),
+        ref found => Err(format!("the items are {found:?}")),
+    };
+    Ok(Scenario::in_memory(memory, &["there"], victim, check))
 }
 
 /// A plain get where there were leases: it has no reason to wait before it looks at those.
