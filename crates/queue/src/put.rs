@@ -12,6 +12,9 @@ use crate::error::{PutError, Refusal, TryPutError};
 use crate::queue::Queue;
 use crate::raw::{Form, Refused};
 
+/// Slots that nobody can empty within a pause.
+const SLOTS_A_PAUSE: u32 = 8;
+
 /// How long an operation may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patience {
@@ -206,7 +209,7 @@ impl<T: Message> Queue<T> {
             }
         }
         if matches!(patience, Patience::None) {
-            if self.producers.linger() {
+            if self.linger_for_room() {
                 let answer = attempt(self.me());
                 self.producers.lingered(answer.is_ok() && self.ring.has_room().is_ok());
                 if answer.is_ok() {
@@ -228,7 +231,7 @@ impl<T: Message> Queue<T> {
             (!matches!(answer, Err(Refusal::Full))).then_some(answer)
         };
         let deadline = patience.deadline();
-        let lingered = self.producers.linger();
+        let lingered = self.linger_for_room();
         let answer = block_on(self.segment(), space, &self.producers, deadline, look);
         if lingered {
             self.producers.lingered(self.ring.has_room().is_ok());
@@ -241,6 +244,13 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
+    /// Pauses, where that seems worth it, while the consumers make room: not so long that they could run out
+    /// of items, but for a good part of a long ring. Who fills it up again as soon as there is a little room is
+    /// at their heels each time, and asks ahead for the lines that they are about to free.
+    fn linger_for_room(&self) -> bool {
+        self.producers.linger_long(self.ring.capacity() / SLOTS_A_PAUSE)
+    }
+
     /// Ends the claim at this end if its owner is dead, and the leases of those who died before they
     /// freed the place, and closes the queue if the last counted handle of a side is gone; whether
     /// there was any of that.

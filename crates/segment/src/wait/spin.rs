@@ -52,6 +52,8 @@ const LOOK_EVERY: u32 = 128;
 const MOST_NS: u64 = 1_000_000;
 /// Pauses of a wait that lingers: the time of some cache lines' ways.
 const LINGER: u32 = 40;
+/// The most of one that lingers for long: some microseconds.
+const LINGER_LONG: u32 = 160;
 /// Waits between those that linger to find out, at first.
 const LINGER_EVERY: u32 = 16;
 /// The most waits between them.
@@ -160,6 +162,17 @@ impl Spin {
     /// found nothing and is going to wait. Where it did, [`lingered`](Self::lingered) is to be called.
     #[inline]
     pub fn linger(&self) -> bool {
+        self.linger_for(LINGER)
+    }
+
+    /// The same for who may come late, as long as it does within `pauses`: nobody waits for what it does
+    /// before. The fewer times it comes, the less it is in the way of who makes what it waits for.
+    pub fn linger_long(&self, pauses: u32) -> bool {
+        self.linger_for(pauses.clamp(LINGER, LINGER_LONG))
+    }
+
+    #[inline]
+    fn linger_for(&self, pauses: u32) -> bool {
         let stream = self.stream.load(Relaxed);
         let (left, every) = (stream >> 16, stream & 0xffff);
         if left > 0 {
@@ -170,7 +183,7 @@ impl Spin {
             // Nobody does anything meanwhile.
             return false;
         }
-        (0..LINGER).for_each(|_| hint::spin_loop());
+        (0..pauses).for_each(|_| hint::spin_loop());
         true
     }
 
