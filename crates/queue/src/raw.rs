@@ -657,17 +657,19 @@ impl Ring {
         // ORDERING: release side of *head*.
         let passed = self.header().head.0.compare_exchange(at.bits(), next, Release, Relaxed);
         if let Err(found) = passed {
-            if found == at.bits() | Position::leased_bit() {
-                self.pass_head_leased_since(at);
-            }
+            self.pass_head_found(at, found);
         }
     }
 
-    /// The same where the first lease came in between, or the position is not from `head`.
+    /// The same where `head` was found to be another: perhaps the first lease came in between, or the position
+    /// is not from `head`.
     #[cold]
     #[inline(never)]
-    fn pass_head_leased_since(&self, at: Position) {
-        self.pass_leased_head(Position::of_head(at.bits() | Position::leased_bit()));
+    fn pass_head_found(&self, at: Position, found: u64) {
+        let leased = Position::of_head(at.bits() | Position::leased_bit());
+        if found == leased.bits() {
+            self.pass_leased_head(leased);
+        }
     }
 
     /// The same at a position that says that there were leases.

@@ -157,7 +157,6 @@ impl Ring {
     /// Copies the payload of the slot that was seen full, and takes it unless it was taken.
     #[inline(always)]
     pub(super) fn take_at(&self, at: Position, slot: &AtomicU64, out: &mut [u64]) -> bool {
-        self.fetch_ahead(at);
         self.read_at(slot, out);
         let full = Word::full(at.lap()).bits();
         let free = Word::free(at.lap().next()).bits();
@@ -167,6 +166,8 @@ impl Ring {
             return false;
         }
         self.pass_head(at);
+        // Last: before, one at the producer's heels takes a line that this is about to write.
+        self.fetch_ahead(at);
         true
     }
 
