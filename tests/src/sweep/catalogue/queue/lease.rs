@@ -3,6 +3,8 @@
 //! "Lost" must not pass for "acknowledged", so the outcomes are judged in order over k: an item that
 //! is gone before the ack is one too early.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossproc_queue::raw::{Header, Ring, SLOTS_OFFSET};
@@ -25,6 +27,8 @@ const WAITER: u64 = 60;
 const BEFORE: u64 = 50;
 /// A wait that came to its end.
 const DONE: u64 = 70;
+/// Where in a queue's header the time of the last look after the dead stands.
+const LOOKED_NS: usize = 680;
 
 pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease u64", "two items", || leased::<u64>(3, 0, &[1, 2], lease)),
@@ -127,6 +131,17 @@ impl<T: Item> Stage<T> {
             keep(stage.queue.try_lease().map(Lease::ack));
             move || act(&stage.queue)
         })
+    }
+
+    /// So that the next one who comes looks after the dead at once, and does not wait for its turn: else it
+    /// depends on the time at which it comes whether it does.
+    pub(super) fn forget_the_last_look(&self) -> Result<(), String> {
+        let object = self.segment.find("queue", &Shape::of::<T>("queue", 2)).map_err(text)?;
+        // SAFETY: the header of a queue is longer.
+        let word = unsafe { object.body().add(LOOKED_NS) };
+        // SAFETY: as the header of `raw::lease` says, it is an atomic word, and so only reached as one.
+        unsafe { word.cast::<AtomicU64>().as_ref() }.store(0, Relaxed);
+        Ok(())
     }
 
     /// All items, and how often each was handed out with this time: those of the dead too, whose
@@ -273,6 +288,7 @@ fn acked_again<T: Item>() -> Result<Scenario, String> {
 fn peeked<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::new(3, 1, &[1, 2])?;
     stage.queue.try_lease().map_err(text)?.nack();
+    stage.forget_the_last_look()?;
     let victim = stage.leaser(|queue| super::tell_item(queue.peek()));
     // With the delivery that the victim may have died over.
     let check = move |_: &_| match stage.harvest()?[..] {
@@ -581,6 +597,7 @@ fn got_done<T: Item>(items: &[u64]) -> Result<Scenario, String> {
 fn back_done<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::with_leases(3, 1, &[1, 2])?;
     stage.queue.try_lease().map_err(text)?.nack();
+    stage.forget_the_last_look()?;
     done((stage, memory))
 }
 

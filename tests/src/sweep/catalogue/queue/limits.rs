@@ -1,11 +1,8 @@
 //! Leases that run out: ended and extended by their holder, and taken from it.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossproc_queue::{AckError, Lease, Queue};
-use crossproc_segment::Shape;
 
 use super::{Item, Long, Stage, beside, keep, lease, stage, text};
 use crate::sweep::catalogue::Entry;
@@ -18,9 +15,6 @@ const LONG: Duration = Duration::from_secs(3600);
 const NONE: Duration = Duration::from_nanos(1);
 /// More than a look after the dead takes to come.
 const SURELY: Duration = Duration::from_secs(10);
-
-/// Where in a queue's header the time of the last look after the dead stands.
-const LOOKED_NS: usize = 680;
 
 pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease u64", "with a limit", || leased::<u64>(lease::lease)),
@@ -49,16 +43,6 @@ impl<T: Item> Stage<T> {
         let stage = Self { segment, queue, items: items.into() };
         items.iter().try_for_each(|&number| stage.put(number))?;
         Ok((stage, memory))
-    }
-
-    /// So that the next one who comes looks at once, and does not wait for its turn.
-    fn forget_the_last_look(&self) -> Result<(), String> {
-        let object = self.segment.find("queue", &Shape::of::<T>("queue", 2)).map_err(text)?;
-        // SAFETY: the header of a queue is longer.
-        let word = unsafe { object.body().add(LOOKED_NS) };
-        // SAFETY: as the header of `raw::lease` says, it is an atomic word, and so only reached as one.
-        unsafe { word.cast::<AtomicU64>().as_ref() }.store(0, Relaxed);
-        Ok(())
     }
 }
 
