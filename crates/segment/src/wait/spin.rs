@@ -56,6 +56,8 @@ const LINGER: u32 = 40;
 const LINGER_LONG: u32 = 160;
 /// Waits between those that linger to find out, at first.
 const LINGER_EVERY: u32 = 16;
+/// In the place of those waits: no wait lingered yet.
+const LINGERED_NEVER: u32 = LINGER_EVERY / 2;
 /// The most waits between them.
 const LINGER_MOST: u32 = 1024;
 /// Sleeps after which the number of usable processors is asked for again.
@@ -141,7 +143,10 @@ impl Spin {
     /// A budget of a handle that never waited.
     #[must_use]
     pub const fn new() -> Self {
-        Self { pace: AtomicU32::new(0), stream: AtomicU32::new(LINGER_EVERY << 16 | LINGER_EVERY) }
+        Self {
+            pace: AtomicU32::new(0),
+            stream: AtomicU32::new(LINGER_EVERY << 16 | LINGERED_NEVER),
+        }
     }
 
     /// A budget of nothing: for who has spun already.
@@ -179,8 +184,10 @@ impl Spin {
             self.stream.store((left - 1) << 16 | every, Relaxed);
             return false;
         }
-        if self.pace().budget() == 0 {
-            // Nobody does anything meanwhile.
+        if every == LINGERED_NEVER && self.pace().budget() == 0 {
+            // Nobody does anything meanwhile, most likely. But it may be this thread alone that is bound to one
+            // processor, and one that only tries gets no budget: so it finds out now and then.
+            self.stream.store(LINGER_MOST << 16 | LINGER_MOST, Relaxed);
             return false;
         }
         (0..pauses).for_each(|_| hint::spin_loop());
