@@ -13,6 +13,8 @@ use crossproc_queue::{Queue, TryGetError, TryPutError};
 
 /// Long enough to be measured.
 const SOON: Duration = Duration::from_millis(20);
+/// So short that it passes.
+const MOMENT: Duration = Duration::from_millis(1);
 /// Longer than anything takes.
 const SURELY: Duration = Duration::from_secs(60);
 
@@ -134,34 +136,40 @@ fn loops_that_take_what_is_ready_get_all_of_it() {
     });
 }
 
+/// In each round the producer is refused before the consumer begins, and the consumer finds nothing before
+/// the producer goes on.
 #[test]
 fn waits_that_time_out_on_both_sides_lose_nothing() {
-    const ITEMS: u32 = 40;
-    let queue = Queue::<u32>::bounded(2).unwrap();
+    const ROUNDS: u32 = 20;
+    const PLACES: u32 = 2;
+    let queue = Queue::<u32>::bounded(PLACES as usize).unwrap();
+    let (refused, was_refused) = mpsc::channel();
+    let (drained, was_drained) = mpsc::channel();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 0..ITEMS {
-                if number % 2 == 0 {
-                    thread::sleep(Duration::from_millis(2));
+        let queue = &queue;
+        scope.spawn(move || {
+            for round in 0..ROUNDS {
+                let first = round * (PLACES + 1);
+                (first..first + PLACES).for_each(|item| queue.put_timeout(item, SURELY).unwrap());
+                let mut times = 0;
+                while let Err(error) = queue.put_timeout(first + PLACES, MOMENT) {
+                    assert!(error.is_full(), "{error}");
+                    times += 1;
+                    if times == 1 {
+                        refused.send(()).unwrap();
+                    }
                 }
-                let mut item = number;
-                while let Err(refused) = queue.put_timeout(item, Duration::from_millis(1)) {
-                    assert!(refused.is_full(), "{refused}");
-                    item = refused.into_item();
-                }
+                assert!(times > 0);
+                was_drained.recv().unwrap();
             }
         });
-        for number in 0..ITEMS {
-            if number % 3 == 0 {
-                thread::sleep(Duration::from_millis(3));
+        for round in 0..ROUNDS {
+            was_refused.recv().unwrap();
+            for item in round * (PLACES + 1)..(round + 1) * (PLACES + 1) {
+                assert_eq!(queue.get_timeout(SURELY).unwrap(), item);
             }
-            let got = loop {
-                match queue.get_timeout(Duration::from_millis(1)) {
-                    Ok(got) => break got,
-                    Err(error) => assert!(matches!(error, TryGetError::Empty), "{error}"),
-                }
-            };
-            assert_eq!(got, number);
+            assert!(matches!(queue.get_timeout(MOMENT), Err(TryGetError::Empty)));
+            drained.send(()).unwrap();
         }
     });
 }

@@ -31,6 +31,7 @@ mod board;
 mod cast;
 pub mod catalogue;
 mod child;
+mod heap;
 #[cfg_attr(target_arch = "x86_64", path = "marker_x86_64.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "marker_other.rs")]
 mod marker;

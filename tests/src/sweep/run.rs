@@ -74,7 +74,7 @@ pub fn sweep(
             Vec::new()
         }
         Form::Kill | Form::Double => {
-            vec![timed(row, scenario, limits, |run, row| run.all_of_one_way(row))]
+            vec![timed(row, scenario, limits, |run, row| run.all(row))]
         }
         Form::Interleave | Form::Stop => others(scenario, form)
             .into_iter()
@@ -128,20 +128,6 @@ impl<'s> Run<'s> {
         let base = scenario.memory.as_ref().map(Memory::copy).unwrap_or_default();
         let cast = Cast { scenario, board, hang: limits.hang };
         Self { scenario, limits, cast, base }
-    }
-
-    /// All of it; once more if that failed and the operation has become longer or shorter since it was
-    /// surveyed, by what this process did or learnt meanwhile: then the places were another way's. What is
-    /// wrong stays wrong.
-    fn all_of_one_way(&self, row: &mut Row) -> Result<(), String> {
-        let (mut first, mut again) = (row.clone(), row.clone());
-        self.all(&mut first)?;
-        if first.failures > 0 {
-            self.all(&mut again)?;
-        }
-        let changed = first.failures > 0 && again.instructions != first.instructions;
-        *row = if changed { again } else { first };
-        Ok(())
     }
 
     fn all(&self, row: &mut Row) -> Result<(), String> {

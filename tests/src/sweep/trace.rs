@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::child::{Child, End, die_after, wait};
+use super::heap;
 use super::marker::{self, Breakpoint, Code, Next};
 use super::scenario::{Part, told};
 
@@ -79,6 +80,7 @@ impl Victim {
             if let Some(limit) = limit {
                 die_after(limit);
             }
+            heap::settle();
             trace_me().map_err(|error| format!("PTRACE_TRACEME: {error}"))?;
             marker::stop();
             operate();

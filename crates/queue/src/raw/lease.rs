@@ -484,6 +484,7 @@ impl Ring {
         // A living owner is the only one who writes; what this finds is rubbish written by a peer.
         let ours = entry.word.load(Relaxed) == kept.word.bits();
         if ours {
+            // ORDERING: as each caller says.
             entry.word.store(next.bits(), Release);
         }
         ours
