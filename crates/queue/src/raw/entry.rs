@@ -87,7 +87,7 @@ impl EntryWord {
     /// Given back, by its owner or after its death.
     #[must_use]
     pub fn back(self) -> Self {
-        Self(self.0 & (COUNT_MASK << COUNT_SHIFT) | BACK)
+        Self::back_after(self.count())
     }
 
     /// Leased once more, by `owner`.
@@ -116,12 +116,10 @@ impl EntryWord {
         (self.holding() == Holding::Timed).then_some(Tick::from_bits(bits))
     }
 
-    /// Given back by one who did not hand it out: that time does not count.
+    /// Given back by one who did not hand it out, the `count`th time: that one does not count.
     #[must_use]
-    pub fn back_unseen(self) -> Self {
-        let count = self.count();
-        let before = if count == COUNT_MASK { count } else { count.saturating_sub(1) };
-        Self(before << COUNT_SHIFT | BACK)
+    pub fn back_unseen(count: u64) -> Self {
+        Self::back_after(if count >= COUNT_MASK { count } else { count.saturating_sub(1) })
     }
 
     /// Got by `owner`, which owes it alone here.
@@ -204,7 +202,8 @@ mod tests {
         let again = back.again(b);
         assert_eq!((again.holding(), again.owner(), again.count()), (Holding::Live, Some(b), 2));
         assert_eq!(EntryWord::claim(a).finished(), live);
-        assert_eq!(again.back_unseen(), back);
+        assert_eq!(EntryWord::back_unseen(again.count()), back);
+        assert_eq!(EntryWord::back_unseen(0xffff).count(), 0xffff);
     }
 
     #[test]

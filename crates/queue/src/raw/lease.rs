@@ -497,7 +497,7 @@ impl Ring {
 
     /// As [`Ring::give_back`], of an item that was looked at and not handed out.
     pub fn give_back_unseen(&self, kept: Kept) -> bool {
-        self.back_as(kept, kept.word.back_unseen())
+        self.back_as(kept, EntryWord::back_unseen(kept.deliveries()))
     }
 
     fn back_as(&self, kept: Kept, back: EntryWord) -> bool {
