@@ -17,6 +17,9 @@ pub(super) struct Order {
 /// Longer operations may hold a string copy, which the processor steps through in pieces of its own
 /// choice: the same victim is then some steps longer or shorter each time.
 const EXACT: u32 = 1000;
+/// And where it wakes somebody more than once, as for each part of a message, it depends on how far the
+/// other has come whether there is anybody to wake: by that many steps.
+const WAKE: u32 = 300;
 
 impl Order {
     pub(super) fn new(outcomes: &'static [&'static str]) -> Self {
@@ -29,9 +32,12 @@ impl Order {
         Self { ends: None, ..Self::new(outcomes) }
     }
 
-    /// The same for an operation of so many instructions: of a long one, k is not quite exact.
-    pub(super) fn over(self, instructions: u32) -> Self {
-        Self { slack: if instructions > EXACT { instructions / 16 } else { 0 }, ..self }
+    /// The same for an operation of so many instructions, which may wake a waiter: of a long one, k is not
+    /// quite exact.
+    pub(super) fn over(self, instructions: u32, waiter: bool) -> Self {
+        let wake = if waiter { WAKE } else { 0 };
+        let slack = if instructions > EXACT { (instructions / 16).max(wake) } else { 0 };
+        Self { slack, ..self }
     }
 
     /// Whether the outcome is the same as that of the place before.
@@ -110,11 +116,21 @@ mod tests {
 
     #[test]
     fn of_a_long_operation_k_is_not_quite_exact() {
-        let mut order = Order::new(OUTCOMES).over(1600);
+        let mut order = Order::new(OUTCOMES).over(1600, false);
         for (k, outcome) in [(0, 0), (700, 1), (750, 0), (799, 0), (800, 1)] {
             order.note(k, outcome).unwrap();
         }
         order.note(801, 0).unwrap_err();
+        let mut order = Order::new(OUTCOMES).over(1600, true);
+        for (k, outcome) in [(0, 0), (700, 1), (999, 0), (1000, 1)] {
+            order.note(k, outcome).unwrap();
+        }
+        order.note(1301, 0).unwrap_err();
+        let mut order = Order::new(OUTCOMES).over(900, true);
+        for (k, outcome) in [(0, 0), (700, 1)] {
+            order.note(k, outcome).unwrap();
+        }
+        order.note(701, 0).unwrap_err();
     }
 
     #[test]

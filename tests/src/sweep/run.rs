@@ -227,7 +227,7 @@ impl<'s> Run<'s> {
         start: &Image,
         survey: &Survey,
     ) -> Result<(), String> {
-        let mut order = self.order().over(survey.instructions);
+        let mut order = self.order().over(survey.instructions, self.scenario.waiter.is_some());
         for at in self.places(row.starts == 1, survey) {
             let kill = self.kill_in_order(at, start, &order)?;
             row.kills += 1;
