@@ -20,9 +20,10 @@
 //!
 //! A lane: `tail` (offset 0, written by the producer) and `head` (128, by the consumer) are byte
 //! positions that only grow, multiples of 8; `items` (256) is the eventcount of those who wait for
-//! records, `space` (384) of those who wait for room. Behind `tail`, on its cache line, are two
-//! *posts* of 3 words; the low 2 bits of `tail` say in which the last record lies too, if in any. All
-//! zeroes is an empty pipe that nobody has opened, once the maker's fields are set. Layout version 2.
+//! records, `space` (384) of those who wait for room. `streams` (260, by the consumer) is 1 while it takes
+//! many records at a time. Behind `tail`, on its cache line, are two *posts* of 3 words; the low 2 bits of
+//! `tail` say in which the last record lies too, if in any. All zeroes is an empty pipe that nobody has
+//! opened, once the maker's fields are set. Layout version 2.
 //!
 //! A record is a word (see [`Word`]: length and flags) and its payload, padded to 8 bytes. It never
 //! wraps: where it would, a record with PAD fills the ring to its end, and is committed with it.
@@ -43,13 +44,15 @@
 //! Put a record:
 //! 1. Room? Look at the cached `head`, else at the real one.
 //! 2. PAD if need be, word, payload. The payload of a small one also goes to the post that `tail`
-//!    does not name.
+//!    does not name, unless the consumer takes many at a time: each store to that line beside `tail`'s own
+//!    makes a record a third slower.
 //! 3. `tail` on. **commit**
 //!
 //! Take a record:
 //! 1. Is `tail` past it? Look at the cached one, else at the real one.
 //! 2. The payload, copied out or used in place. If it is the last, small, and its length known: from the
 //!    post, if `tail` still is what it was; so a consumer that waits fetches one cache line and not two.
+//!    The word of a small one may be stored again as it is, to have its cache line here: no death can tell.
 //! 3. `head` on. **commit**
 //!
 //! A message of up to half a ring is one record: all or nothing. A longer one goes in chunks, each a
@@ -69,8 +72,9 @@
 //!
 //! - **publish**: store of `tail` (Release) to its load by the consumer (Acquire); the records.
 //! - **reuse**: store of `head` (Release) to its load by the producer (Acquire); the reads of the
-//!   consumer are over before the bytes are written again. Also to a look by another thread of the
-//!   consumer's process (and a fence, Acquire): a part that has left the ring is noted to be in hand.
+//!   consumer, and its stores, are over before the bytes are written again. Also to a look by another
+//!   thread of the consumer's process (and a fence, Acquire): a part that has left the ring is noted to be
+//!   in hand.
 //! - **post**: the fence (Release) between the store of `tail` and the next use of a post, to the fence
 //!   (Acquire) between reading a post and looking at `tail` again: whoever reads a payload that is
 //!   newer than the `tail` it saw finds that `tail` gone.
@@ -160,13 +164,21 @@ pub(crate) struct Tail {
     posts: [[AtomicU64; POST_WORDS]; 2],
 }
 
+/// What those have who wait for records, on a line that the producer reads at every record.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Items {
+    waiters: EventCount,
+    streams: AtomicU32,
+}
+
 /// The words of one direction.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Lane {
     tail: Line<Tail>,
     head: Line<AtomicU64>,
-    items: Line<EventCount>,
+    items: Line<Items>,
     space: Line<EventCount>,
 }
 
@@ -186,6 +198,7 @@ const _: () = {
     assert!(offset_of!(Header, lane) == 128 && size_of::<Lane>() == 512);
     assert!(offset_of!(Lane, tail) == 0 && offset_of!(Lane, head) == 128);
     assert!(size_of::<Tail>() <= 64);
+    assert!(offset_of!(Items, waiters) == 0 && offset_of!(Items, streams) == 4);
     assert!(offset_of!(Lane, items) == 256 && offset_of!(Lane, space) == 384);
 };
 
@@ -197,7 +210,7 @@ impl Lane {
                 posts: core::array::from_fn(|_| core::array::from_fn(|_| AtomicU64::new(0))),
             }),
             head: Line(AtomicU64::new(0)),
-            items: Line(EventCount::new()),
+            items: Line(Items { waiters: EventCount::new(), streams: AtomicU32::new(0) }),
             space: Line(EventCount::new()),
         }
     }
@@ -313,7 +326,21 @@ impl View {
     #[must_use]
     #[inline(always)]
     pub fn items(&self) -> &EventCount {
-        &self.lane().items.0
+        &self.lane().items.0.waiters
+    }
+
+    /// Whether the consumer takes many records at a time; then it has no use for posts.
+    #[inline(always)]
+    fn streams(&self) -> bool {
+        self.lane().items.0.streams.load(Relaxed) == 1
+    }
+
+    /// Tells the producer that the consumer takes many records at a time from now on, or not any more. A
+    /// hint: each record can be taken either way.
+    pub fn set_streams(&self, streams: bool) {
+        if self.streams() != streams {
+            self.lane().items.0.streams.store(u32::from(streams), Relaxed);
+        }
     }
 
     /// What those sleep on who wait for room.

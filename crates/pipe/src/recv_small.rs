@@ -137,6 +137,7 @@ impl<T: Message> Receiver<T> {
         if lingered {
             let more = inlet.turn.at_once().is_some_and(|taking| taking.knows_more());
             inlet.spin.lingered(more);
+            inlet.view.set_streams(inlet.spin.streams());
         }
         spun
     }

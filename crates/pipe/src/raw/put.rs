@@ -64,7 +64,7 @@ impl View {
         }
         self.write(p.pos, words);
         self.word_at(p.pos).store(Word::whole(bytes).bits(), Relaxed);
-        let post = self.post(p, need, words);
+        let post = if self.streams() { None } else { self.post(p, need, words) };
         self.publish(p, need, post);
         true
     }

@@ -6,6 +6,9 @@ use super::{TailWord, View, Word, record_bytes, words_of};
 use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::atomic::{AtomicU64, fence};
 
+/// The bit of a position that tells every second cache line, see [`View::own_line`].
+const OWNED_LINE: u64 = 64;
+
 /// Where the consumer is; kept in its own memory, so that no peer can move it.
 ///
 /// # Invariants
@@ -86,8 +89,22 @@ impl View {
             return false;
         }
         self.read(c.pos, words);
+        self.own_line(c.pos, word);
         self.pass(c, c.pos.wrapping_add(need));
         true
+    }
+
+    /// Takes the cache line of a record, whose word is stored again as it is, for every second line.
+    ///
+    /// A line that was only read is still in the producer's cache, and has to be asked for when it is written
+    /// to; stores that come after wait for that, and no prefetch helps (measured on Zen 4: 21 ns for each
+    /// line). One that was written to here is gone from there, and is fetched in time by the processor itself.
+    /// But then it is this side that has to ask: so each asks for half of them.
+    #[inline(always)]
+    fn own_line(&self, at: u64, word: u64) {
+        if at & OWNED_LINE != 0 {
+            self.word_at(at).store(word, Relaxed);
+        }
     }
 
     /// The first record.
