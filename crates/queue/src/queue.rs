@@ -214,6 +214,7 @@ impl<T: Message> Queue<T> {
         let entries = unsafe { body.add(entries) }.cast();
         // SAFETY: as above, and that there are not too many.
         let ring = unsafe { ring.with_leases(entries, found.leases) };
+        let ring = ring.with_limit(found.limit_ns);
         let (producers, consumers, clerk) = (Spin::new(), Spin::new(), Clerk::new());
         let (max_bytes, over) = (found.max_bytes, found.over);
         // SAFETY: the object keeps the segment mapped, and lives as long as this handle.
@@ -317,7 +318,20 @@ impl<T> Queue<T> {
 
     #[inline]
     pub(crate) fn me(&self) -> MemberId {
-        self.me.joined(self.segment())
+        self.me.id().unwrap_or_else(|| self.newly_me())
+    }
+
+    /// In a forked child.
+    #[cold]
+    #[inline(never)]
+    fn newly_me(&self) -> MemberId {
+        self.segment().me()
+    }
+
+    /// The id as [`Me::bits`] has it.
+    #[inline(always)]
+    pub(crate) fn my_bits(&self) -> u32 {
+        self.me.bits()
     }
 
     /// Tells whether this process is `me` still, and not a child that it forked.

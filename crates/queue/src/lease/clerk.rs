@@ -87,12 +87,19 @@ impl Clerk {
         due.unwrap_or_default()
     }
 
+    /// The entry that was free the last time.
+    #[inline(always)]
+    pub(super) fn likely_entry(&self) -> Option<u32> {
+        self.entry.load(Relaxed).checked_sub(1)
+    }
+
     /// True now and then: at each call if calls are rare.
     #[inline]
     fn is_clock_due(&self) -> bool {
-        let left = self.calls.load(Relaxed);
-        self.calls.store(left.wrapping_sub(1), Relaxed);
-        left == 0 || left > CALLS
+        let left = self.calls.load(Relaxed).wrapping_sub(1);
+        self.calls.store(left, Relaxed);
+        // Below 0.
+        left > u32::MAX / 2
     }
 
     /// The time, and sets when the clock is due again.
@@ -117,14 +124,6 @@ impl<T> Queue<T> {
             self.clerk.entry.store(blank.index() + 1, Relaxed);
         }
         Ok(blank)
-    }
-
-    /// Leases words if nothing stands in the way, into the entry that was free the last time.
-    #[inline(always)]
-    pub(super) fn kept_at_once(&self, out: &mut [u64]) -> Option<Kept> {
-        self.look_sometimes();
-        let entry = self.clerk.entry.load(Relaxed).checked_sub(1)?;
-        self.ring.lease_words_at_once(self.me(), entry, out)
     }
 
     /// Looks after dead holders if it is time: in a queue that never runs empty nobody waits, and so

@@ -32,12 +32,29 @@ impl<T: Message> Queue<T> {
         }
     }
 
-    /// Leases a small item if nothing stands in the way. One that cannot be read goes back, for the slow
-    /// way to tell.
+    /// Leases a small item if nothing stands in the way, not even that leases have a limit. One that cannot
+    /// be read goes back, for the slow way to tell.
     #[inline(always)]
     pub(super) fn lease_at_once(&self) -> Option<(Kept, T)> {
-        let mut words = Words::empty(small::<T>()?);
-        let kept = self.kept_at_once(words.as_mut_slice())?;
+        let bytes = small::<T>()?;
+        let mut words = Words::empty(bytes);
+        let entry = self.clerk.likely_entry()?;
+        let kept = self.ring.lease_words_at_once(self.me(), entry, words.of_mut(bytes))?;
+        self.read_small(kept, words)
+    }
+
+    /// The same where leases have a limit, which the caller sets.
+    #[inline]
+    pub(super) fn lease_limited_at_once(&self) -> Option<(Kept, T)> {
+        let bytes = small::<T>()?;
+        let mut words = Words::empty(bytes);
+        let entry = self.clerk.likely_entry()?;
+        let kept = self.ring.lease_limited_at_once(self.me(), entry, words.of_mut(bytes))?;
+        self.read_small(kept, words)
+    }
+
+    #[inline(always)]
+    fn read_small(&self, kept: Kept, words: Words) -> Option<(Kept, T)> {
         match self.reading(kept, || words.decode()) {
             Ok(item) => Some((kept, item)),
             Err(error) => {
@@ -167,11 +184,17 @@ impl<T> Drop for Unread<'_, T> {
 }
 
 impl<T: Message> Queue<T> {
-    /// Ends a lease, and frees what its message had beside the entry.
+    /// Ends a lease as nearly all are; false, and nothing was done, if it is not one of those.
     #[inline(always)]
-    pub(super) fn acknowledge(&self, kept: Kept) -> bool {
+    pub(super) fn acknowledge_first(&self, kept: Kept) -> bool {
         // The first is known when this is compiled.
-        if small::<T>().is_none() && self.plan.form == Form::Messages {
+        let words = small::<T>().is_some() || self.plan.form != Form::Messages;
+        words && self.ring.ack_first(kept, self.my_bits())
+    }
+
+    /// Ends a lease, and frees what its message had beside the entry.
+    pub(super) fn acknowledge(&self, kept: Kept) -> bool {
+        if self.plan.form == Form::Messages {
             return self.end_message(kept, Ring::ack);
         }
         self.ring.ack(kept)

@@ -76,13 +76,14 @@ pub struct Lease<'q, T> {
 }
 
 impl<'q, T> Lease<'q, T> {
+    /// Without a limit, or one that it has already.
     #[inline(always)]
     pub(super) fn new(queue: &'q Queue<T>, kept: Kept, item: T) -> Self {
         Self { queue, kept, item }
     }
 
     /// With the limit that the queue's leases have: from now on, as the item is handed out.
-    #[inline(always)]
+    #[inline]
     pub(super) fn handed_out(queue: &'q Queue<T>, kept: Kept, item: T) -> Self {
         let limit_ns = queue.ring.limit_ns();
         let kept = if limit_ns == 0 { kept } else { queue.limited(kept, limit_ns) };
@@ -176,7 +177,7 @@ impl<'q, T> Lease<'q, T> {
     }
 }
 
-impl<T: Message> Lease<'_, T> {
+impl<'q, T: Message> Lease<'q, T> {
     /// Says that the item is done: it is out of the queue, and here it is. Never blocks.
     ///
     /// # Examples
@@ -194,27 +195,39 @@ impl<T: Message> Lease<'_, T> {
     /// [`AckError`]: then it is not this process that decides about the item.
     #[inline(always)]
     pub fn ack(self) -> Result<T, AckError> {
-        self.end(Queue::acknowledge)
+        let (queue, kept, item) = self.into_parts();
+        if queue.acknowledge_first(kept) {
+            return Ok(item);
+        }
+        match queue.end_lease(kept, Queue::acknowledge) {
+            Ok(()) => Ok(item),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the item out of the queue, and owes it until it is done.
     pub(super) fn owe(self) -> Result<T, AckError> {
-        self.end(Queue::owe_kept)
+        let (queue, kept, item) = self.into_parts();
+        queue.end_lease(kept, Queue::owe_kept).map(|()| item)
     }
 
+    /// Each for itself, which needs no place in memory: there is nothing to drop but the item.
     #[inline(always)]
-    fn end(self, end: impl FnOnce(&Queue<T>, Kept) -> bool) -> Result<T, AckError> {
-        let ours = self.is_ours();
-        // In parts, which need no place in memory: there is nothing to drop but the item.
+    fn into_parts(self) -> (&'q Queue<T>, Kept, T) {
         let this = ManuallyDrop::new(self);
         // SAFETY: read once, as `this` is never dropped.
-        let item = unsafe { ptr::read(&raw const this.item) };
-        if !ours {
+        (this.queue, this.kept, unsafe { ptr::read(&raw const this.item) })
+    }
+}
+
+impl<T> Queue<T> {
+    fn end_lease(&self, kept: Kept, end: impl FnOnce(&Self, Kept) -> bool) -> Result<(), AckError> {
+        if !kept.owner().is_some_and(|owner| self.is_still(owner)) {
             return Err(AckError::Forked);
         }
-        match end(this.queue, this.kept) {
-            true => Ok(item),
-            false if this.kept.is_limited() => Err(AckError::Expired),
+        match end(self, kept) {
+            true => Ok(()),
+            false if kept.is_limited() => Err(AckError::Expired),
             false => Err(AckError::Corrupt),
         }
     }

@@ -49,10 +49,11 @@ impl<T: Message> Queue<T> {
     /// As [`get`](Self::get); [`GetError::NoLeases`] if the queue was made with `leases(0)`.
     #[inline]
     pub fn lease(&self) -> Result<Lease<'_, T>, GetError> {
+        self.look_sometimes();
         // Each way makes its own guard of the parts: where one memory takes that of both, each field goes
         // there and back before the item is seen.
         if let Some((kept, item)) = self.lease_at_once() {
-            return Ok(Lease::handed_out(self, kept, item));
+            return Ok(Lease::new(self, kept, item));
         }
         match self.lease_endless() {
             Ok((kept, item)) => Ok(Lease::handed_out(self, kept, item)),
@@ -121,10 +122,11 @@ impl<T: Message> Queue<T> {
 
     #[inline(always)]
     fn lease_within(&self, patience: Patience) -> Result<Lease<'_, T>, TryGetError> {
+        self.look_sometimes();
         if let Some((kept, item)) = self.lease_at_once() {
-            return Ok(Lease::handed_out(self, kept, item));
+            return Ok(Lease::new(self, kept, item));
         }
-        match self.lease_slow(patience) {
+        match self.lease_rarely(patience) {
             Ok((kept, item)) => Ok(Lease::handed_out(self, kept, item)),
             Err(error) => Err(error),
         }
@@ -136,9 +138,20 @@ impl<T: Message> Queue<T> {
         self.lease_slow(Patience::Endless).map_err(TryGetError::without_empty)
     }
 
+    /// Only says that it is rare: what is cold itself is made small, and not fast.
     #[cold]
     #[inline(never)]
+    fn lease_rarely(&self, patience: Patience) -> Leased<T> {
+        self.lease_slow(patience)
+    }
+
+    #[inline(never)]
     fn lease_slow(&self, patience: Patience) -> Leased<T> {
+        if self.ring.limit_ns() != 0 {
+            if let Some(leased) = self.lease_limited_at_once() {
+                return Ok(leased);
+            }
+        }
         if self.ring.leases() == 0 {
             return Err(TryGetError::NoLeases);
         }

@@ -78,6 +78,14 @@ impl EntryWord {
         Self(owned(owner, 1, LIVE))
     }
 
+    /// The same of the process whose id these bits have at their low end; in a child that it forked they have
+    /// none, and this is nobody's word.
+    #[inline(always)]
+    #[must_use]
+    pub fn live_of(me: u32) -> Self {
+        Self(u64::from(me << OWNER_SHIFT) | 1 << COUNT_SHIFT | LIVE)
+    }
+
     /// What is left of the claim of a dead owner whose item is here: a lease that nobody saw.
     #[must_use]
     pub fn finished(self) -> Self {

@@ -55,7 +55,7 @@ impl Ring {
     ///
     /// If the slot has fewer words than `out`.
     pub fn take_words(&self, out: &mut [u64]) -> Result<(), NoItem> {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         for _ in 0..self.rounds() {
             if let Some((at, slot)) = self.full_at_head()? {
                 if self.take_at(at, slot, out) {
@@ -77,7 +77,7 @@ impl Ring {
     ///
     /// If the slot has fewer words than `out`.
     pub fn take_words_unless_leased(&self, out: &mut [u64]) -> Result<bool, NoItem> {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         for _ in 0..self.rounds() {
             let at = self.load_head();
             if at.is_leased() {
@@ -100,7 +100,7 @@ impl Ring {
     /// If the slot has fewer words than `out`.
     #[inline(always)]
     pub fn take_words_at_once(&self, out: &mut [u64]) -> bool {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         let Some((at, slot)) = self.full_at_once() else { return false };
         self.take_at(at, slot, out)
     }
@@ -139,7 +139,7 @@ impl Ring {
         watch: &mut Option<Watch<'r>>,
         out: &mut [u64],
     ) -> bool {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         let Some(watching) = watch else { return false };
         // ORDERING: acquire side of *publish*.
         let word = Word::from_bits(watching.slot.load(Acquire));
@@ -167,7 +167,7 @@ impl Ring {
         }
         self.pass_head(at);
         // Last: before, one at the producer's heels takes a line that this is about to write.
-        self.fetch_ahead(at);
+        self.fetch_ahead(at, slot);
         true
     }
 

@@ -245,7 +245,7 @@ impl Ring {
     #[must_use]
     pub unsafe fn with_leases(mut self, entries: NonNull<AtomicU64>, leases: u32) -> Self {
         // INVARIANT: by the safety contract.
-        (self.entries, self.leases) = (entries, leases);
+        (self.entries, self.leases, self.endless) = (entries, leases, leases);
         self.entry_words = entry_stride(self.stride);
         self
     }
@@ -280,9 +280,15 @@ impl Ring {
 
     #[inline]
     fn entry(&self, index: u32) -> Option<Entry<'_>> {
-        if index >= self.leases {
-            return None;
-        }
+        // SAFETY: as compared.
+        (index < self.leases).then(|| unsafe { self.entry_there(index) })
+    }
+
+    /// # Safety
+    ///
+    /// There are more than `index` entries.
+    #[inline(always)]
+    unsafe fn entry_there(&self, index: u32) -> Entry<'_> {
         let offset = index as usize * self.entry_words;
         // SAFETY: the index is below the number of entries, so the words are the entry's.
         let word = unsafe { self.entries.add(offset) };
@@ -298,7 +304,7 @@ impl Ring {
         let ticket = unsafe { ticket.as_ref() };
         // SAFETY: as above.
         let count = unsafe { count.as_ref() };
-        Some(Entry { index, word, ticket, count, payload })
+        Entry { index, word, ticket, count, payload }
     }
 
     /// The word of entry `index` as it is, and its payload; `None` beyond the last.
@@ -357,38 +363,54 @@ impl Ring {
         self.commit_lease(blank, out).map(Taken::keep)
     }
 
-    /// Leases the item at the read end into entry `first` if nothing stands in the way; `None` says
-    /// nothing about why, [`Ring::lease_words`] does.
+    /// Leases the item at the read end into entry `first` if nothing stands in the way, not even that leases
+    /// have a limit; `None` says nothing about why, [`Ring::lease_words`] does.
     ///
     /// # Panics
     ///
     /// If the slot has fewer words than `out`.
     #[inline(always)]
     pub fn lease_words_at_once(&self, me: MemberId, first: u32, out: &mut [u64]) -> Option<Kept> {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        // SAFETY: as compared, by the type invariant.
+        let entry = (first < self.endless).then(|| unsafe { self.entry_there(first) })?;
+        self.lease_words_into(entry, me, out)
+    }
+
+    /// The same where leases have a limit, which the caller sets.
+    ///
+    /// # Panics
+    ///
+    /// If the slot has fewer words than `out`.
+    #[inline]
+    pub fn lease_limited_at_once(&self, me: MemberId, first: u32, out: &mut [u64]) -> Option<Kept> {
+        self.lease_words_into(self.entry(first)?, me, out)
+    }
+
+    #[inline(always)]
+    fn lease_words_into(&self, entry: Entry<'_>, me: MemberId, out: &mut [u64]) -> Option<Kept> {
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         let at = self.load_head();
         let slot = self.slot(at)?;
-        let full = Word::full(at.lap()).bits();
+        let full = at.full_beside_leases().bits();
         // ORDERING: acquire side of *publish*.
-        if !at.is_leased() || self.has_back() || slot.load(Acquire) != full {
+        if self.has_back() || slot.load(Acquire) != full {
             return None;
         }
         self.read_at(slot, out);
-        let entry = self.entry(first)?;
         if !entry.claim(me) {
             return None;
         }
         entry.write(out);
         // Not by way of a `Blank` and a `Taken`: nothing here can panic.
         if !entry.take(at, slot, full) {
-            self.unclaim(first);
+            self.unclaim(entry.index);
             return None;
         }
         self.pass_leased_head(at);
         let word = self.finish(at, slot, entry, me);
         // Last, as nobody waits for it: before, it would take registers from what is in its way.
-        self.fetch_ahead(at);
-        Some(Kept::endless(first, word))
+        self.fetch_ahead(at, slot);
+        Some(Kept::endless(entry.index, word))
     }
 
     /// Takes the item at the read end of a queue that has leases, if nothing stands in the way.
@@ -398,7 +420,7 @@ impl Ring {
     /// If the slot has fewer words than `out`.
     #[inline]
     pub fn take_words_beside(&self, out: &mut [u64]) -> bool {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         let at = self.load_head();
         let Some(slot) = self.slot(at) else { return false };
         // ORDERING: acquire side of *publish*.
@@ -426,7 +448,7 @@ impl Ring {
         blank: Blank<'r>,
         out: &mut [u64],
     ) -> Result<Taken<'r>, NoItem> {
-        assert!(out.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(out.len()), "payload longer than the slot");
         for _ in 0..self.rounds() {
             let Some((at, slot)) = self.full_at_head()? else { continue };
             self.read_at(slot, out);
@@ -472,6 +494,25 @@ impl Ring {
             self.entry_freed();
         }
         done
+    }
+
+    /// As [`Ring::ack`], of an item that was handed out for the first time, and has no limit, to the process
+    /// whose [`Me::bits`](crossproc_segment::Me::bits) these are. False, and nothing was done, otherwise.
+    #[inline(always)]
+    pub fn ack_first(&self, kept: Kept, me: u32) -> bool {
+        if kept.word != EntryWord::live_of(me) {
+            return false;
+        }
+        let Some(entry) = self.entry(kept.entry()) else { return false };
+        // As in `end`.
+        if entry.word.load(Relaxed) != kept.word.bits() {
+            return false;
+        }
+        // commit: the item is done.
+        // ORDERING: as with `ack`.
+        entry.word.store(EntryWord::FREE.bits(), Release);
+        self.entry_freed();
+        true
     }
 
     /// Ends a lease, with what its entry is then. False if it was not this holder's any more.

@@ -57,7 +57,7 @@ impl Ring {
     ///
     /// If the slot has fewer words than `payload`.
     pub fn put_words(&self, me: MemberId, payload: &[u64]) -> Result<(), Refused> {
-        assert!(payload.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(payload.len()), "payload longer than the slot");
         for _ in 0..self.rounds() {
             if let Some((at, slot)) = self.free_at_tail()? {
                 if self.put_at(at, slot, me, payload) {
@@ -76,7 +76,7 @@ impl Ring {
     /// If the slot has fewer words than `payload`.
     #[inline(always)]
     pub fn put_words_at_once(&self, me: MemberId, payload: &[u64]) -> bool {
-        assert!(payload.len() <= self.payload_words(), "payload longer than the slot");
+        assert!(self.has_words(payload.len()), "payload longer than the slot");
         let Some((at, slot)) = self.free_at_once() else { return false };
         self.put_at(at, slot, me, payload)
     }
@@ -102,7 +102,7 @@ impl Ring {
     /// and by then the payload is written, into a place that may be another's.
     #[inline(always)]
     fn put_at(&self, at: Position, slot: &AtomicU64, me: MemberId, payload: &[u64]) -> bool {
-        self.fetch_ahead(at);
+        self.fetch_ahead(at, slot);
         if self.claim_at(at, slot, me).is_none() {
             return false;
         }

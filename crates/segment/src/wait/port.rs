@@ -9,13 +9,18 @@ use crossproc_sys::{futex, membarrier};
 /// waiters call [`heavy_barrier`] in between.
 #[inline]
 pub(crate) fn light_barrier() {
-    if membarrier::is_registered() {
-        // ORDERING: the waiter's membarrier turns this into a full fence on this core.
-        compiler_fence(SeqCst);
-    } else {
-        // ORDERING: no membarrier reaches this process: the notifier's half of the pair.
-        fence(SeqCst);
+    if !membarrier::is_registered() {
+        full_barrier();
     }
+    // ORDERING: the waiter's membarrier turns this into a full fence on this core.
+    compiler_fence(SeqCst);
+}
+
+#[cold]
+#[inline(never)]
+fn full_barrier() {
+    // ORDERING: no membarrier reaches this process: the notifier's half of the pair.
+    fence(SeqCst);
 }
 
 /// A full barrier on every core that runs a process with a [`light_barrier`].

@@ -86,9 +86,17 @@ impl Ring {
 
     /// How long leases last from when they are handed out; 0 for as long as their holder has them.
     #[must_use]
-    #[inline(always)]
     pub fn limit_ns(&self) -> u64 {
-        self.desk().limit_ns.load(Relaxed)
+        self.limit_ns
+    }
+
+    /// The same view, of a queue whose leases have that limit; 0 for none.
+    #[must_use]
+    pub fn with_limit(mut self, limit_ns: u64) -> Self {
+        // INVARIANT: no entries more than there were.
+        self.endless = if limit_ns == 0 { self.leases } else { 0 };
+        self.limit_ns = limit_ns;
+        self
     }
 
     /// Gives a lease that has no limit one. Whoever has it must be done with the payload.
