@@ -101,7 +101,7 @@ impl World {
 }
 
 /// A child that is killed and reaped when this is dropped.
-pub(crate) struct Child(Spawned);
+pub(crate) struct Child(pub(crate) Spawned);
 
 impl Child {
     pub(crate) fn signal(&self, signal: i32) {
