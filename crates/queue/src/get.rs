@@ -13,7 +13,7 @@ use crossproc_sys::clock::Deadline;
 use crate::error::{GetError, TryGetError};
 use crate::iter::Iter;
 use crate::lease::Entry;
-use crate::put::Patience;
+use crate::put::{ENOUGH, Patience};
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
 
@@ -182,7 +182,7 @@ impl<T: Message> Queue<T> {
     /// whole attempt, which moves on what others have left behind and finds that waiting is of no use.
     #[inline(always)]
     fn spin_for(&self, words: &mut [u64]) -> bool {
-        let lingered = self.consumers.linger();
+        let lingered = self.linger_for_items(&self.consumers);
         let taken = self.consumers.until_break_in_rows(ROW, || {
             let mut watch = self.ring.watch_head();
             for _ in 1..ROW {
@@ -293,7 +293,7 @@ impl<T: Message> Queue<T> {
         mut attempt: impl FnMut(MemberId) -> Result<R, NoItem>,
     ) -> Result<R, TryGetError> {
         if matches!(patience, Patience::None) {
-            if none != NoItem::AllLeased && spin.linger() {
+            if none != NoItem::AllLeased && self.linger_for_items(spin) {
                 let answer = attempt(self.me());
                 spin.lingered(answer.is_ok() && self.ring.has_item().is_ok());
                 if answer.is_ok() {
@@ -308,7 +308,7 @@ impl<T: Message> Queue<T> {
         if none == NoItem::AllLeased && !self.wait_for_entry(entry, deadline) {
             return Err(TryGetError::AllLeased);
         }
-        let lingered = none != NoItem::AllLeased && spin.linger();
+        let lingered = none != NoItem::AllLeased && self.linger_for_items(spin);
         let answer = loop {
             match self.receive_item(deadline, spin, &mut attempt) {
                 Err(NoItem::AllLeased) if self.wait_for_entry(entry, deadline) => {}
@@ -351,6 +351,12 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
+    /// Pauses, where that seems worth it, until the producers have put several items; not for longer than they
+    /// need for a good part of a short ring.
+    fn linger_for_items(&self, spin: &Spin) -> bool {
+        spin.linger_until(|| self.ring.is_full_ahead(self.ring.capacity() / ENOUGH))
+    }
+
     /// Ends the claim at this end and the leases whose owners are dead, and closes the queue if the
     /// last counted handle of a side is gone; whether there was any of that.
     pub(crate) fn repair_head(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::raw::{Form, Header, Levels, Ring, Row, SLOTS_OFFSET, Side};
 
 const KIND: &str = "queue";
-const LAYOUT_VERSION: u32 = 2;
+const LAYOUT_VERSION: u32 = 3;
 
 /// A bounded queue for any number of producers and consumers in any number of processes.
 ///

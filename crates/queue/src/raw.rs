@@ -145,7 +145,7 @@ pub use ends::{Gate, Gone, Loan, MAX_ENDS, Place, Row, Seat, Side};
 pub use entry::{EntryWord, Holding};
 pub use get::{Hold, NoItem, Watch};
 pub use lease::{
-    Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, MAX_LIMIT_NS, Taken, Tick, entry_stride,
+    Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, MAX_LIMIT_NS, Near, Taken, Tick, entry_stride,
 };
 pub use levels::{Levels, MAX_LEVELS};
 pub use put::{Claim, Refused};
@@ -583,7 +583,8 @@ impl Ring {
 
     /// What the next consumer will find.
     fn at_read_end(&self) -> ReadEnd {
-        let head = self.load_head();
+        // Lessees may have left `head` behind.
+        let head = self.settle_head();
         if head.is_leased() && self.has_back() {
             return ReadEnd::Item;
         }
@@ -623,8 +624,9 @@ impl Ring {
     /// The word of the slot at `at`; `None` if a peer wrote an index beyond the ring.
     #[inline]
     fn slot(&self, at: Position) -> Option<&AtomicU64> {
-        (at.index() < self.capacity).then(|| {
-            let offset = at.index() as usize * self.stride as usize;
+        let index = at.index();
+        (index < self.capacity).then(|| {
+            let offset = index as usize * self.stride as usize;
             // SAFETY: the index is below the capacity, so the word is within the ring.
             let word = unsafe { self.slots.add(offset) };
             // SAFETY: mapped and only reached as an atomic, by the type invariant.
@@ -647,10 +649,11 @@ impl Ring {
             self.fetch_round(slot);
         }
         #[cfg(crossproc_loom)]
-        let _ = (at, slot, self.ahead_until, Self::fetch_round);
+        let _ = (at, slot, self.ahead_until, AHEAD_WORDS);
     }
 
     /// The same where that is at the begin of the ring.
+    #[cfg(not(crossproc_loom))]
     #[cold]
     #[inline(never)]
     fn fetch_round(&self, slot: &AtomicU64) {

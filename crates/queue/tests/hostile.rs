@@ -25,7 +25,7 @@ impl Random {
 }
 
 fn object<T: 'static>(segment: &Segment) -> Object {
-    segment.find("q", &Shape::of::<T>("queue", 2)).unwrap()
+    segment.find("q", &Shape::of::<T>("queue", 3)).unwrap()
 }
 
 /// Overwrites a word of the queue's memory.

@@ -11,7 +11,7 @@
 //! | CLAIM(dead) is freed without a look at the slot   | two_repairers_of_a_claim_...              |
 //! | LIVE(dead) is not looked at again after the ticket| a_late_repairer_frees_no_slot_...         |
 //! | `returns`, release                                | what_is_given_back_...                    |
-//! | `looked` by a store instead of a CAS              | an_item_given_back_as_another_is_taken_.. |
+//! | `unseen` by a store instead of a CAS              | an_item_given_back_as_another_is_taken_.. |
 //! | *empty*, release of ack                           | all_is_done_when_the_last_is_...          |
 //! | release of what is paid                           | what_is_owed_is_not_done                  |
 //! | `tail` is not looked at again by is_done          | all_is_done_when_the_last_is_...          |
@@ -29,7 +29,7 @@
 #[path = "loom/leases.rs"]
 mod leases;
 
-use crossproc_queue::raw::{NoItem, Refused};
+use crossproc_queue::raw::{Near, NoItem, Refused};
 
 use leases::{Cell, Shared, id, model, spawn};
 
@@ -282,7 +282,7 @@ fn of_two_leases_at_once_into_one_entry_each_has_its_own_item_or_none() {
         assert_eq!(shared.lease_and_ack(id(1)), Some(10));
         shared.put(id(9), 10).unwrap();
         let at_once = |s: &Shared| {
-            if let Some(value) = s.lease_at_once(id(1)) {
+            if let Some(value) = s.lease_near(&Near::new(), id(1), 0) {
                 s.note_done(value);
                 if value == 10 {
                     s.put(id(1), 20).unwrap();

@@ -156,7 +156,7 @@ fn who_overwrites_waits_while_the_oldest_item_is_in_anothers_hands() {
     let options = Queue::<u64>::options().overwrite(true);
     let queue = options.create(&segment, "q", 2).unwrap();
     queue.put_many(&[1, 2]).unwrap();
-    let object = segment.find("q", &Shape::of::<u64>("queue", 2)).unwrap();
+    let object = segment.find("q", &Shape::of::<u64>("queue", 3)).unwrap();
     let lap = Position::from_bits(0).lap();
     // SAFETY: the slots lie there, within the object.
     let first = unsafe { object.body().add(SLOTS_OFFSET) };

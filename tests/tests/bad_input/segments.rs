@@ -175,8 +175,8 @@ fn an_object_whose_body_does_not_fit_its_kind_is_corrupt() {
             let _kept = [
                 make("lock", &Shape::untyped("lock", 1), 1),
                 make("value", &Shape::of::<[u64; 9]>("value", 1), 8),
-                make("queue", &Shape::of::<u64>("queue", 2), 8),
-                make("empty", &Shape::of::<String>("queue", 2), 4096),
+                make("queue", &Shape::of::<u64>("queue", 3), 8),
+                make("empty", &Shape::of::<String>("queue", 3), 4096),
             ];
             let errors = [
                 Lock::open(&segment, "lock").unwrap_err().to_string(),

@@ -13,7 +13,7 @@ use crate::atomic::AtomicU32;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::Relaxed;
 use crate::queue::Queue;
-use crate::raw::{Blank, Help, Kept, NoItem, Tick};
+use crate::raw::{Blank, Help, Kept, Near, NoItem, Tick};
 
 /// Calls between looks at the clock, where they follow fast upon each other.
 const CALLS: u32 = 32;
@@ -30,6 +30,7 @@ const KNOWN: usize = 16;
 pub(crate) struct Clerk {
     /// The entry to begin with plus 1, or 0 for one by the process's id.
     entry: AtomicU32,
+    pub(super) near: Near,
     /// Calls left until the next look at the clock.
     calls: AtomicU32,
     looked_ns: AtomicU64,
@@ -62,6 +63,7 @@ impl Clerk {
     pub(crate) fn new() -> Self {
         Self {
             entry: AtomicU32::new(0),
+            near: Near::new(),
             calls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(0),
             dues: Dues::default(),

@@ -38,18 +38,18 @@ impl<T: Message> Queue<T> {
     pub(super) fn lease_at_once(&self) -> Option<(Kept, T)> {
         let bytes = small::<T>()?;
         let mut words = Words::empty(bytes);
-        let entry = self.clerk.likely_entry()?;
-        let kept = self.ring.lease_words_at_once(self.me(), entry, words.of_mut(bytes))?;
+        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry()?);
+        let kept = self.ring.lease_words_at_once(near, self.me(), entry, words.of_mut(bytes))?;
         self.read_small(kept, words)
     }
 
-    /// The same where leases have a limit, which the caller sets.
+    /// The same whether leases have a limit, which the caller sets, or not.
     #[inline]
     pub(super) fn lease_limited_at_once(&self) -> Option<(Kept, T)> {
         let bytes = small::<T>()?;
         let mut words = Words::empty(bytes);
-        let entry = self.clerk.likely_entry()?;
-        let kept = self.ring.lease_limited_at_once(self.me(), entry, words.of_mut(bytes))?;
+        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry()?);
+        let kept = self.ring.lease_limited_at_once(near, self.me(), entry, words.of_mut(bytes))?;
         self.read_small(kept, words)
     }
 
@@ -78,6 +78,7 @@ impl<T: Message> Queue<T> {
         self.ring.has_item()?;
         let mut words = Words::empty(bytes);
         let kept = self.ring.lease_words(self.blank(me)?, words.as_mut_slice())?;
+        self.ring.note_head(&self.clerk.near);
         let item = self.reading(kept, || words.decode());
         Ok(self.hand_out(me, kept, item.map_err(TryGetError::Malformed)))
     }

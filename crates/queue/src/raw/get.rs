@@ -201,6 +201,14 @@ impl Ring {
         Err(NoItem::Corrupt)
     }
 
+    /// Tells whether the place that comes `slots` after the read end has an item; at most the capacity.
+    #[must_use]
+    pub fn is_full_ahead(&self, slots: u32) -> bool {
+        let at =
+            Position::from_bits(self.header().head.0.load(Relaxed)).after(slots, self.capacity);
+        self.slot(at).is_some_and(|slot| slot.load(Relaxed) == Word::full(at.lap()).bits())
+    }
+
     /// Tells whether an item could be taken, at that moment; [`NoItem`] says why not.
     ///
     /// # Errors

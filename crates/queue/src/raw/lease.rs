@@ -11,7 +11,7 @@
 //!
 //! | offset | size | field      | who writes         | values                                       |
 //! |-------:|-----:|------------|--------------------|----------------------------------------------|
-//! |    664 |    8 | `returns`  | who gives back     | `returns:32 \| looked:32`; unequal: look      |
+//! |    664 |    8 | `returns`  | who gives back     | `returns:32 \| unseen:32`; not 0: look        |
 //! |    672 |    4 | `entries`  | the maker          | `0..=MAX_LEASES`                             |
 //! |    676 |    4 | `joinable` | the maker          | 1: what is got is owed until it is done      |
 //! |    680 |    8 | `looked_ns`| lessees            | when somebody last looked after the dead     |
@@ -51,7 +51,8 @@
 //!    are whole if it succeeds.
 //! 4. A message's block is moved from the slot's place to the entry's, see `messages.rs`.
 //! 5. CAS `head` on. Who finds TAKEN at `head` does not wait for it and moves `head` on. Before the
-//!    stores that follow, for all of which it would wait.
+//!    stores that follow, for all of which it would wait. Who leases one after the other moves it once in
+//!    16 places, see `near.rs`.
 //! 6. Entry CLAIM(me) -> LIVE(me, 1). A store.
 //! 7. Slot TAKEN -> FREE(lap+1). A store. Not before 6: nobody would know of the item. Wake a producer.
 //!
@@ -68,9 +69,9 @@
 //! of it may want the same one.
 //!
 //! Give back: LIVE(me, n) -> BACK(n), **commit**; `returns + 1`; wake a consumer.
-//! Take back, by get and lease before they look at the ring, if `returns` is unequal to `looked`: of
+//! Take back, by get and lease before they look at the ring, if `unseen` is not 0: of
 //! all BACK entries the one with the lowest ticket, CAS -> LIVE(me, n+1), **commit**. If there is none,
-//! CAS `looked = returns`. (A count of what is back would drift with each death; a flag would have to
+//! CAS `unseen = 0`. (A count of what is back would drift with each death; a flag would have to
 //! be cleared before the look, and a death then hides what is left.)
 //! Get of what came back, where it is owed: take back; LIVE(me, n) -> OWED(me, 1), **commit**. A store, as
 //! that of ack. Not in another entry: there may be none, and see below.
@@ -112,7 +113,7 @@
 //! | killed                     | left behind             | outcome                                    |
 //! |----------------------------|-------------------------|--------------------------------------------|
 //! | lease before 3             | CLAIM(dead), old ticket | the item is in the ring; FREE              |
-//! | lease after 3, before 6    | TAKEN, CLAIM(dead); `head` at it or past it | LIVE, slot FREE, BACK(1): delivered again |
+//! | lease after 3, before 6    | TAKEN, CLAIM(dead); `head` past it or up to 15 places before | LIVE, slot FREE, BACK(1): delivered again |
 //! | lease after 6, before 7    | TAKEN, LIVE(dead, 1)    | slot FREE, BACK(1): delivered again        |
 //! | holder; ack before commit  | LIVE(dead, n)           | BACK(n): delivered again                   |
 //! | lease before its limit is set | LIVE(dead, 1), perhaps a *count* | as above: it was not handed out         |
@@ -137,6 +138,7 @@ mod claim;
 mod desk;
 mod left;
 mod limit;
+mod near;
 
 use core::ptr::NonNull;
 
@@ -151,6 +153,7 @@ pub use back::Help;
 pub use claim::{Blank, Taken};
 pub use desk::Desk;
 pub use limit::{MAX_LIMIT_NS, Tick};
+pub use near::Near;
 
 /// Most items that can be leased at once.
 pub const MAX_LEASES: u32 = 1 << 16;
@@ -159,7 +162,10 @@ pub const ENTRY_WORDS: usize = 3;
 
 /// Entries begin on a cache line.
 const LINE_WORDS: usize = 8;
-const RETURN: u64 = 1 << 32;
+/// One return, in both halves of the word.
+const RETURN: u64 = 1 << 32 | 1;
+/// Those since somebody found nothing that was given back.
+const UNSEEN: u64 = (1 << 32) - 1;
 const PLACE_COUNT_SHIFT: u32 = 32;
 const PLACE_ENTRY_MASK: u64 = (1 << PLACE_COUNT_SHIFT) - 1;
 
@@ -370,30 +376,51 @@ impl Ring {
     ///
     /// If the slot has fewer words than `out`.
     #[inline(always)]
-    pub fn lease_words_at_once(&self, me: MemberId, first: u32, out: &mut [u64]) -> Option<Kept> {
+    pub fn lease_words_at_once(
+        &self,
+        near: &Near,
+        me: MemberId,
+        first: u32,
+        out: &mut [u64],
+    ) -> Option<Kept> {
         // SAFETY: as compared, by the type invariant.
         let entry = (first < self.endless).then(|| unsafe { self.entry_there(first) })?;
-        self.lease_words_into(entry, me, out)
+        self.lease_words_into(entry, near, me, out)
     }
 
-    /// The same where leases have a limit, which the caller sets.
+    /// The same whether leases have a limit, which the caller sets, or not.
     ///
     /// # Panics
     ///
     /// If the slot has fewer words than `out`.
     #[inline]
-    pub fn lease_limited_at_once(&self, me: MemberId, first: u32, out: &mut [u64]) -> Option<Kept> {
-        self.lease_words_into(self.entry(first)?, me, out)
+    pub fn lease_limited_at_once(
+        &self,
+        near: &Near,
+        me: MemberId,
+        first: u32,
+        out: &mut [u64],
+    ) -> Option<Kept> {
+        self.lease_words_into(self.entry(first)?, near, me, out)
     }
 
     #[inline(always)]
-    fn lease_words_into(&self, entry: Entry<'_>, me: MemberId, out: &mut [u64]) -> Option<Kept> {
+    fn lease_words_into(
+        &self,
+        entry: Entry<'_>,
+        near: &Near,
+        me: MemberId,
+        out: &mut [u64],
+    ) -> Option<Kept> {
         assert!(self.has_words(out.len()), "payload longer than the slot");
-        let at = self.load_head();
+        if self.has_back() {
+            return None;
+        }
+        let at = near.at();
         let slot = self.slot(at)?;
         let full = at.full_beside_leases().bits();
         // ORDERING: acquire side of *publish*.
-        if self.has_back() || slot.load(Acquire) != full {
+        if slot.load(Acquire) != full {
             return None;
         }
         self.read_at(slot, out);
@@ -406,7 +433,10 @@ impl Ring {
             self.unclaim(entry.index);
             return None;
         }
-        self.pass_leased_head(at);
+        if !near.may_leave(at) {
+            self.pass_first(at, near);
+        }
+        near.set(at.next(self.capacity));
         let word = self.finish(at, slot, entry, me);
         // Last, as nobody waits for it: before, it would take registers from what is in its way.
         self.fetch_ahead(at, slot);

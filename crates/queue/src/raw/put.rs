@@ -127,6 +127,15 @@ impl Ring {
         Err(Refused::Corrupt)
     }
 
+    /// Tells whether the place that comes `slots` after the write end is free; at most the capacity. One load
+    /// of a line at which the consumers are not, unless they are just there.
+    #[must_use]
+    pub fn is_free_ahead(&self, slots: u32) -> bool {
+        let at =
+            Position::from_bits(self.header().tail.0.load(Relaxed)).after(slots, self.capacity);
+        self.slot(at).is_some_and(|slot| slot.load(Relaxed) == Word::free(at.lap()).bits())
+    }
+
     /// One look at the write end: a free slot, `None` after something was moved on, or why not.
     pub(super) fn free_at_tail(&self) -> Result<Option<(Position, &AtomicU64)>, Refused> {
         // ORDERING: acquire side of *tail*.

@@ -146,6 +146,13 @@ impl Position {
         Word::full(Lap((self.0 ^ LEASED) >> INDEX_BITS))
     }
 
+    /// The word of the same slot one lap later; none that is less, but where the laps begin again.
+    #[inline]
+    #[must_use]
+    pub fn a_lap_later(self) -> u64 {
+        self.0.saturating_add(1 << INDEX_BITS)
+    }
+
     /// Tells whether this position comes before `other` in the order of all items.
     #[must_use]
     pub fn is_before(self, other: Self) -> bool {

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use crossproc_queue::raw::{
-    AtomicU64, Header, Help, Kept, NoItem, Refused, Ring, Tick, entry_stride,
+    AtomicU64, Header, Help, Kept, Near, NoItem, Refused, Ring, Tick, entry_stride,
 };
 use crossproc_segment::MemberId;
 use loom::cell::UnsafeCell;
@@ -125,10 +125,12 @@ impl Shared {
         Ok(kept)
     }
 
-    /// The first item, by the quick way, read and acknowledged.
-    pub(crate) fn lease_at_once(&self, me: MemberId) -> Option<u64> {
+    /// The first item, by the quick way of a handle that knows so much, into entry `first`; read and
+    /// acknowledged.
+    pub(crate) fn lease_near(&self, near: &Near, me: MemberId, first: u32) -> Option<u64> {
         let mut payload = [0; 2];
-        let kept = self.ring().lease_words_at_once(me, 0, &mut payload)?;
+        let mut lease = || self.ring().lease_words_at_once(near, me, first, &mut payload);
+        let kept = lease().or_else(|| self.ring().find_near(near).then(lease).flatten())?;
         assert_eq!(payload[1], payload[0] * 7, "torn");
         assert_eq!(self.read(kept), payload[0]);
         assert!(self.ring().ack(kept));
@@ -203,6 +205,7 @@ pub(crate) fn id(n: u32) -> MemberId {
 pub(crate) fn model(switches: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(switches);
+    builder.max_branches = 4000;
     builder.check(check);
 }
 

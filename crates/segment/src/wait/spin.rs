@@ -53,7 +53,9 @@ const MOST_NS: u64 = 1_000_000;
 /// Pauses of a wait that lingers: the time of some cache lines' ways.
 const LINGER: u32 = 40;
 /// The most of one that lingers for long: some microseconds.
-const LINGER_LONG: u32 = 160;
+const LINGER_LONG: u32 = 256;
+/// Pauses between its questions whether that is enough.
+const ASK_EVERY: u32 = 8;
 /// Waits between those that linger to find out, at first.
 const LINGER_EVERY: u32 = 16;
 /// In the place of those waits: no wait lingered yet.
@@ -167,17 +169,23 @@ impl Spin {
     /// found nothing and is going to wait. Where it did, [`lingered`](Self::lingered) is to be called.
     #[inline]
     pub fn linger(&self) -> bool {
-        self.linger_for(LINGER)
+        self.linger_until(|| false)
+    }
+
+    /// The same for who knows what is `enough`, which it is asked now and then.
+    #[inline]
+    pub fn linger_until(&self, enough: impl Fn() -> bool) -> bool {
+        self.linger_for(LINGER, enough)
     }
 
     /// The same for who may come late, as long as it does within `pauses`: nobody waits for what it does
     /// before. The fewer times it comes, the less it is in the way of who makes what it waits for.
-    pub fn linger_long(&self, pauses: u32) -> bool {
-        self.linger_for(pauses.clamp(LINGER, LINGER_LONG))
+    pub fn linger_long(&self, pauses: u32, enough: impl Fn() -> bool) -> bool {
+        self.linger_for(pauses.clamp(LINGER, LINGER_LONG), enough)
     }
 
     #[inline]
-    fn linger_for(&self, pauses: u32) -> bool {
+    fn linger_for(&self, pauses: u32, enough: impl Fn() -> bool) -> bool {
         let stream = self.stream.load(Relaxed);
         let (left, every) = (stream >> 16, stream & 0xffff);
         if left > 0 {
@@ -190,7 +198,12 @@ impl Spin {
             self.stream.store(LINGER_MOST << 16 | LINGER_MOST, Relaxed);
             return false;
         }
-        (0..pauses).for_each(|_| hint::spin_loop());
+        for pause in 1..=pauses {
+            hint::spin_loop();
+            if pause % ASK_EVERY == 0 && enough() {
+                break;
+            }
+        }
         true
     }
 

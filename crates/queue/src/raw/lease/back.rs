@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use crossproc_segment::MemberId;
 
-use super::{Entry, Kept, RETURN, Tick};
+use super::{Entry, Kept, RETURN, Tick, UNSEEN};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::raw::{EntryWord, Holding, Position, Ring, Word};
@@ -45,7 +45,7 @@ impl Ring {
     pub fn has_back(&self) -> bool {
         // ORDERING: acquire side of *back*.
         let returns = self.desk().returns.load(Acquire);
-        returns >> 32 != returns & (RETURN - 1)
+        returns & UNSEEN != 0
     }
 
     #[cold]
@@ -55,9 +55,9 @@ impl Ring {
             // ORDERING: acquire side of *back*.
             let returns = self.desk().returns.load(Acquire);
             let Some((entry, seen)) = self.oldest_back() else {
-                let looked = returns & !(RETURN - 1) | returns >> 32;
+                let seen = returns & !UNSEEN;
                 // Relaxed: lost if anything was given back since.
-                let _ = self.desk().returns.compare_exchange(returns, looked, Relaxed, Relaxed);
+                let _ = self.desk().returns.compare_exchange(returns, seen, Relaxed, Relaxed);
                 return None;
             };
             let again = seen.again(me);

@@ -42,6 +42,8 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue lease + ack u64", "two items", || acked::<u64>(3, 0, &[1, 2])),
     Entry::new("queue lease + ack u64", "at once", acked_again::<u64>),
     Entry::new("queue lease + ack 64 B", "at once", acked_again::<[u64; 8]>),
+    Entry::new("queue lease u64", "at once, head left behind", || leased_leaving::<u64>(lease)),
+    Entry::new("queue lease + ack u64", "at once, head left behind", acked_leaving::<u64>),
     Entry::new("queue lease + ack u64", "wrap, capacity 1", || acked::<u64>(1, 3, &[1])),
     Entry::new("queue lease + ack 128 B", "two items", || acked::<Bytes>(3, 4, &[1, 2])),
     Entry::new("queue lease + ack String", "in the slot", || acked::<Short>(3, 4, &[1, 2])),
@@ -55,6 +57,7 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
         double::<u64>(lease, Then::Ack)
     }),
     Entry::new("queue lease + ack u64", "earlier death in lease at once", double_again::<u64>),
+    Entry::new("queue lease + ack u64", "earlier death, head left behind", double_leaving::<u64>),
     Entry::new("queue lease + ack u64", "earlier death in put_many", || {
         after_run(|stage| stage.putter_of(EARLIER_RUN, put_many))
     }),
@@ -133,10 +136,31 @@ impl<T: Item> Stage<T> {
         })
     }
 
+    /// A queue in whose front lie three items for [`Stage::leaser_that_leaves`].
+    fn for_leaving(items: &[u64]) -> Result<(Self, super::Memory), String> {
+        let all: Vec<u64> = (BEFORE..BEFORE + 3).chain(items.iter().copied()).collect();
+        let (mut stage, memory) = Self::new(8, 0, &all)?;
+        stage.items = items.into();
+        Ok((stage, memory))
+    }
+
+    /// One who has leased so often before that it knows where its next item is, and has left `head` behind: by
+    /// one place, when it begins.
+    fn leaser_that_leaves(&self, act: fn(&Queue<T>) -> u64) -> Part {
+        let stage = self.clone();
+        telling(move || {
+            let stage = stage.clone();
+            for _ in 0..3 {
+                keep(stage.queue.try_lease().map(Lease::ack));
+            }
+            move || act(&stage.queue)
+        })
+    }
+
     /// So that the next one who comes looks after the dead at once, and does not wait for its turn: else it
     /// depends on the time at which it comes whether it does.
     pub(super) fn forget_the_last_look(&self) -> Result<(), String> {
-        let object = self.segment.find("queue", &Shape::of::<T>("queue", 2)).map_err(text)?;
+        let object = self.segment.find("queue", &Shape::of::<T>("queue", 3)).map_err(text)?;
         // SAFETY: the header of a queue is longer.
         let word = unsafe { object.body().add(LOOKED_NS) };
         // SAFETY: as the header of `raw::lease` says, it is an atomic word, and so only reached as one.
@@ -259,6 +283,13 @@ fn leased_again<T: Item>(act: fn(&Queue<T>) -> u64) -> Result<Scenario, String> 
     leased_by(stage, memory, victim)
 }
 
+/// The same by one who knows where the item is.
+fn leased_leaving<T: Item>(act: fn(&Queue<T>) -> u64) -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::for_leaving(&[1, 2])?;
+    let victim = stage.leaser_that_leaves(act);
+    leased_by(stage, memory, victim)
+}
+
 pub(super) fn leased_by<T: Item>(
     stage: Stage<T>,
     memory: super::Memory,
@@ -281,6 +312,13 @@ fn acked<T: Item>(capacity: usize, laps: u64, items: &[u64]) -> Result<Scenario,
 fn acked_again<T: Item>() -> Result<Scenario, String> {
     let (stage, memory) = Stage::<T>::for_again(&[1, 2])?;
     let victim = stage.leaser_again(lease_ack);
+    acked_by(stage, memory, victim)
+}
+
+/// The same by one who knows where the item is.
+fn acked_leaving<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::for_leaving(&[1, 2])?;
+    let victim = stage.leaser_that_leaves(lease_ack);
     acked_by(stage, memory, victim)
 }
 
@@ -414,6 +452,12 @@ fn double_again<T: Item>() -> Result<Scenario, String> {
     double_by(stage, memory, earlier, victim)
 }
 
+fn double_leaving<T: Item>() -> Result<Scenario, String> {
+    let (stage, memory) = Stage::<T>::for_leaving(&[1, 2, 3])?;
+    let (earlier, victim) = (stage.leaser_that_leaves(lease_ack), stage.leaser(lease_ack));
+    double_by(stage, memory, earlier, victim)
+}
+
 fn double_by<T: Item>(
     stage: Stage<T>,
     memory: super::Memory,
@@ -476,7 +520,7 @@ fn put_behind<T: Item>() -> Result<Scenario, String> {
 
 /// Puts and leases the only item, without waking those who sleep until there is one.
 fn lease_quietly(stage: &Stage<u64>) -> Option<Lease<'_, u64>> {
-    let object = stage.segment.find("queue", &Shape::of::<u64>("queue", 2)).ok()?;
+    let object = stage.segment.find("queue", &Shape::of::<u64>("queue", 3)).ok()?;
     let header = object.body().cast::<Header>();
     // SAFETY: slots follow the header, and the queue has them mapped.
     let slots = unsafe { object.body().add(SLOTS_OFFSET) }.cast();

@@ -1,0 +1,116 @@
+//! Where a handle's next item is: after the one that it leased last, unless others took some since.
+//!
+//! Who knows that needs no look at `head`, and need not move it each time either: it is a hint, and whoever
+//! finds it behind moves it on. While a handle is alone on its side it moves `head` once in [`EVERY`] places,
+//! so that nobody finds it further behind.
+//!
+//! Nothing here is shared between processes.
+//!
+//! # Why the item there is the first
+//!
+//! The place that is remembered is the one after an item that was the first and is taken, or what `head` said:
+//! all before it are taken. If it holds the item of its lap, that was not taken, and so is the first. A slot's
+//! word names one lap of 2^39.
+
+use super::super::{Position, Ring};
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{Relaxed, Release};
+
+/// How far `head` may be left behind.
+const EVERY: u64 = 16;
+
+/// Where the next item is, for all threads that use one handle. What one of them writes over is a hint.
+#[derive(Debug)]
+pub struct Near {
+    at: AtomicU64,
+    /// Up to this place `head` may be left behind.
+    leave_until: AtomicU64,
+    /// Others were there: up to this place `head` is moved each time.
+    eager_until: AtomicU64,
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Near {
+    /// What a handle knows that leased nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self { at: zero(), leave_until: zero(), eager_until: zero() }
+    }
+
+    #[inline(always)]
+    pub(super) fn at(&self) -> Position {
+        Position::of_head(self.at.load(Relaxed))
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&self, at: Position) {
+        self.at.store(at.bits(), Relaxed);
+    }
+
+    /// Whether `head` need not be moved past `at`.
+    #[inline(always)]
+    pub(super) fn may_leave(&self, at: Position) -> bool {
+        at.bits() < self.leave_until.load(Relaxed)
+    }
+
+    /// After `head` was moved past `at`.
+    fn moved(&self, at: Position) {
+        // In the next lap each place is beyond that.
+        let until = if at.bits() < self.eager_until.load(Relaxed) { 0 } else { at.bits() + EVERY };
+        self.leave_until.store(until, Relaxed);
+    }
+}
+
+impl Ring {
+    /// Looks at `head`, for one who found no item where it expected one; false if that tells nothing new.
+    /// Others were there if it is further: then `head` is moved each time for a lap.
+    pub fn find_near(&self, near: &Near) -> bool {
+        let (head, expected) = (self.load_head(), near.at());
+        let known = expected.is_leased();
+        let plain = |at: Position| Position::from_bits(at.bits());
+        if known && !plain(expected).is_before(plain(head)) {
+            return false;
+        }
+        if known {
+            near.eager_until.store(head.a_lap_later(), Relaxed);
+            near.leave_until.store(0, Relaxed);
+        }
+        near.set(head);
+        true
+    }
+
+    /// Notes where `head` is, after an item was leased by another way.
+    pub fn note_head(&self, near: &Near) {
+        near.set(self.load_head());
+    }
+
+    /// Moves `head` past the item at `at`, which the caller has taken as the first, wherever it was left.
+    #[inline(never)]
+    pub(super) fn pass_first(&self, at: Position, near: &Near) {
+        let next = at.next(self.capacity);
+        near.moved(at);
+        // ORDERING: release side of *head*.
+        let passed =
+            self.header().head.0.compare_exchange(at.bits(), next.bits(), Release, Relaxed);
+        if let Err(found) = passed {
+            self.pass_from(found, next);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pass_from(&self, found: u64, next: Position) {
+        let end = Position::from_bits(next.bits());
+        // Somebody may be moving it now. Then it is left behind, by no more than it was.
+        if end.past(Position::from_bits(found), self.capacity) > 0 {
+            // ORDERING: release side of *head*: all in between were taken by the caller, or before it looked.
+            let _ = self.header().head.0.compare_exchange(found, next.bits(), Release, Relaxed);
+        }
+    }
+}
