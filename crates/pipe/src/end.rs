@@ -135,6 +135,8 @@ impl End {
         };
         // For a pipe of one direction both sides of both ends are made, but one of each is idle.
         let inlet = if sizes.lanes == 1 { lanes[0] } else { inlet };
+        // What a predecessor has left behind.
+        inlet.set_streams(false);
         let taking = Taking::new(inlet.consumer(), hand.unwrap_or_default());
         // INVARIANT: of this segment, and views of this object.
         Ok(Self {

@@ -34,7 +34,7 @@
 //! |        |      | entries    | see `lease`           | `leases` items out of the ring          |
 //!
 //! A slot is its word and then the payload. All zeroes is an empty, open queue once the maker's
-//! fields are set. Layout version 1.
+//! fields are set. Layout version 3.
 //!
 //! # States
 //!

@@ -11,7 +11,7 @@
 //! | CLAIM(dead) is freed without a look at the slot   | two_repairers_of_a_claim_...              |
 //! | LIVE(dead) is not looked at again after the ticket| a_late_repairer_frees_no_slot_...         |
 //! | `returns`, release                                | what_is_given_back_...                    |
-//! | `unseen` by a store instead of a CAS              | an_item_given_back_as_another_is_taken_.. |
+//! | `back = 0` by a store instead of a CAS             | an_item_given_back_as_another_is_taken_.. |
 //! | *empty*, release of ack                           | all_is_done_when_the_last_is_...          |
 //! | release of what is paid                           | what_is_owed_is_not_done                  |
 //! | `tail` is not looked at again by is_done          | all_is_done_when_the_last_is_...          |

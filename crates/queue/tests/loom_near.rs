@@ -6,6 +6,7 @@
 //! |---------------------------------------------------|-------------------------------------------|
 //! | `head` is moved past one place more               | a_get_finds_the_first_item_behind_...     |
 //! | the next item is taken for one place further on   | what_is_counted_is_what_is_there_...      |
+//! | *near*, release or acquire                        | who_follows_head_..., who_joins_...       |
 //!
 //! Not shown: that `head` goes back, which only makes others look longer; the acquire of the slot, which is
 //! that of any other way (`loom.rs`).
@@ -19,6 +20,8 @@ mod leases;
 use crossproc_queue::raw::Near;
 use crossproc_segment::MemberId;
 use loom::sync::Arc;
+use loom::sync::atomic::AtomicU32;
+use loom::sync::atomic::Ordering::Relaxed;
 
 use leases::{Shared, id, model, spawn};
 
@@ -115,5 +118,66 @@ fn a_producer_goes_on_behind_a_lessee() {
         producer.join().unwrap();
         assert!(shared.was_put());
         shared.finish(&[10, 20]);
+    });
+}
+
+/// Whoever moves `head` past what another thread of the handle took, does it for that one as well.
+#[test]
+fn who_follows_head_finds_taken_what_two_threads_of_a_handle_took() {
+    model(2, || {
+        let (shared, near) = (Shared::new(2, 2), Near::new());
+        for _ in 0..2 {
+            shared.put(id(9), 10).unwrap();
+            assert_eq!(shared.lease_and_ack(id(1)), Some(10));
+        }
+        shared.ring().note_head(&near);
+        shared.put(id(9), 10).unwrap();
+        assert_eq!(shared.lease_near(&near, id(1), 0), Some(10));
+        shared.put(id(9), 10).unwrap();
+        shared.put(id(9), 20).unwrap();
+        let near = Arc::new(near);
+        let lessees = [0, 1].map(|entry| {
+            let near = Arc::clone(&near);
+            spawn(&shared, move |s| {
+                if let Some(value) = s.lease_near(&near, id(1), entry) {
+                    s.note_done(value);
+                }
+            })
+        });
+        if let Ok(value) = shared.take() {
+            shared.note_done(value);
+        }
+        lessees.map(|lessee| lessee.join().unwrap());
+        shared.finish(&[10, 20]);
+    });
+}
+
+#[test]
+fn who_joins_waits_for_what_two_threads_of_a_handle_took() {
+    model(2, || {
+        let (shared, near) = (Shared::new(3, 2), Near::new());
+        shared.put(id(9), 10).unwrap();
+        assert_eq!(shared.lease_and_ack(id(1)), Some(10));
+        shared.ring().note_head(&near);
+        shared.put(id(9), 10).unwrap();
+        assert_eq!(shared.lease_near(&near, id(1), 0), Some(10));
+        shared.put(id(9), 10).unwrap();
+        shared.put(id(9), 20).unwrap();
+        let (near, leased) = (Arc::new(near), Arc::new(AtomicU32::new(0)));
+        let lessees = [0, 1].map(|entry| {
+            let (near, leased) = (Arc::clone(&near), Arc::clone(&leased));
+            spawn(&shared, move |s| {
+                let kept = s.ring().lease_words_at_once(&near, id(1), entry, &mut [0; 2]);
+                if let Some(kept) = kept {
+                    leased.fetch_add(1, Relaxed);
+                    assert!(s.ring().ack(kept));
+                }
+            })
+        });
+        if shared.ring().is_done() {
+            // A load could be of before.
+            assert_eq!(leased.fetch_add(0, Relaxed), 2, "joined early");
+        }
+        lessees.map(|lessee| lessee.join().unwrap());
     });
 }

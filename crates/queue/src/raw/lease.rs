@@ -11,7 +11,7 @@
 //!
 //! | offset | size | field      | who writes         | values                                       |
 //! |-------:|-----:|------------|--------------------|----------------------------------------------|
-//! |    664 |    8 | `returns`  | who gives back     | `returns:32 \| unseen:32`; not 0: look        |
+//! |    664 |    8 | `returns`  | who gives back     | `returns:32 \| back:1`; `back`: look          |
 //! |    672 |    4 | `entries`  | the maker          | `0..=MAX_LEASES`                             |
 //! |    676 |    4 | `joinable` | the maker          | 1: what is got is owed until it is done      |
 //! |    680 |    8 | `looked_ns`| lessees            | when somebody last looked after the dead     |
@@ -68,11 +68,11 @@
 //! The claim of an entry is a CAS even where a process has the entry that it had before: other threads
 //! of it may want the same one.
 //!
-//! Give back: LIVE(me, n) -> BACK(n), **commit**; `returns + 1`; wake a consumer.
-//! Take back, by get and lease before they look at the ring, if `unseen` is not 0: of
+//! Give back: LIVE(me, n) -> BACK(n), **commit**; `returns + 1`, then `back = 1`; wake a consumer.
+//! Take back, by get and lease before they look at the ring, if `back` is set: of
 //! all BACK entries the one with the lowest ticket, CAS -> LIVE(me, n+1), **commit**. If there is none,
-//! CAS `unseen = 0`. (A count of what is back would drift with each death; a flag would have to
-//! be cleared before the look, and a death then hides what is left.)
+//! CAS `back = 0` if `returns` is as it was before the look. (A count of what is back would drift with each
+//! death; a flag alone would have to be cleared before the look, and a death then hides what is left.)
 //! Get of what came back, where it is owed: take back; LIVE(me, n) -> OWED(me, 1), **commit**. A store, as
 //! that of ack. Not in another entry: there may be none, and see below.
 //!
@@ -103,7 +103,7 @@
 //! - **entry**: 3 (Release) -> the load of the slot in repair (Acquire); ticket and payload. 6, give
 //!   back, repair (Release) -> take back (Acquire); payload. Limit (Release) -> repair (Acquire); *count*.
 //! - **empty**: ack (Release) -> claim of an entry (Acquire): reads of the payload are over.
-//! - **back**: `returns + 1` (Release) -> its load (Acquire): who sees it sees BACK.
+//! - **back**: `returns + 1`, `back = 1` (Release) -> their load (Acquire): who sees them sees BACK.
 //! - **leased**: the bit in `head` (Release) is set before a CLAIM.
 //! - *reuse*, *publish*, *head* as in `raw.rs`; whether somebody sleeps is the event counts' matter. Who
 //!   waits with a closed queue for the leases of others sleeps on `items`: ack looks there too.
@@ -113,7 +113,7 @@
 //! | killed                     | left behind             | outcome                                    |
 //! |----------------------------|-------------------------|--------------------------------------------|
 //! | lease before 3             | CLAIM(dead), old ticket | the item is in the ring; FREE              |
-//! | lease after 3, before 6    | TAKEN, CLAIM(dead); `head` past it or up to 15 places before | LIVE, slot FREE, BACK(1): delivered again |
+//! | lease after 3, before 6    | TAKEN, CLAIM(dead); `head` past it or some places before | LIVE, slot FREE, BACK(1): delivered again |
 //! | lease after 6, before 7    | TAKEN, LIVE(dead, 1)    | slot FREE, BACK(1): delivered again        |
 //! | holder; ack before commit  | LIVE(dead, n)           | BACK(n): delivered again                   |
 //! | lease before its limit is set | LIVE(dead, 1), perhaps a *count* | as above: it was not handed out         |
@@ -162,10 +162,10 @@ pub const ENTRY_WORDS: usize = 3;
 
 /// Entries begin on a cache line.
 const LINE_WORDS: usize = 8;
-/// One return, in both halves of the word.
-const RETURN: u64 = 1 << 32 | 1;
-/// Those since somebody found nothing that was given back.
-const UNSEEN: u64 = (1 << 32) - 1;
+/// One return more.
+const RETURN: u64 = 1 << 32;
+/// Something may be back.
+const BACK: u64 = 1;
 const PLACE_COUNT_SHIFT: u32 = 32;
 const PLACE_ENTRY_MASK: u64 = (1 << PLACE_COUNT_SHIFT) - 1;
 

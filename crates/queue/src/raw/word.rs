@@ -96,6 +96,9 @@ fn signed(value: u64, bits: u32) -> i64 {
 pub struct Position(u64);
 
 impl Position {
+    /// What a lap adds to the word of a position.
+    pub const A_LAP: u64 = 1 << INDEX_BITS;
+
     /// Takes the word of `head` or `tail` apart, without its closed bit.
     #[inline]
     #[must_use]
@@ -144,13 +147,6 @@ impl Position {
     #[must_use]
     pub fn full_beside_leases(self) -> Word {
         Word::full(Lap((self.0 ^ LEASED) >> INDEX_BITS))
-    }
-
-    /// The word of the same slot one lap later; none that is less, but where the laps begin again.
-    #[inline]
-    #[must_use]
-    pub fn a_lap_later(self) -> u64 {
-        self.0.saturating_add(1 << INDEX_BITS)
     }
 
     /// Tells whether this position comes before `other` in the order of all items.

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use crossproc_segment::MemberId;
 
-use super::{Entry, Kept, RETURN, Tick, UNSEEN};
+use super::{BACK, Entry, Kept, RETURN, Tick};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::raw::{EntryWord, Holding, Position, Ring, Word};
@@ -45,7 +45,7 @@ impl Ring {
     pub fn has_back(&self) -> bool {
         // ORDERING: acquire side of *back*.
         let returns = self.desk().returns.load(Acquire);
-        returns & UNSEEN != 0
+        returns & BACK != 0
     }
 
     #[cold]
@@ -55,7 +55,7 @@ impl Ring {
             // ORDERING: acquire side of *back*.
             let returns = self.desk().returns.load(Acquire);
             let Some((entry, seen)) = self.oldest_back() else {
-                let seen = returns & !UNSEEN;
+                let seen = returns & !BACK;
                 // Relaxed: lost if anything was given back since.
                 let _ = self.desk().returns.compare_exchange(returns, seen, Relaxed, Relaxed);
                 return None;
@@ -206,8 +206,11 @@ impl Ring {
 
     /// After an item has gone BACK.
     pub(super) fn item_back(&self) {
+        // First the count, for who has looked before: then the bit stays.
         // ORDERING: release side of *back*.
         self.desk().returns.fetch_add(RETURN, Release);
+        // ORDERING: as above.
+        self.desk().returns.fetch_or(BACK, Release);
         // All, as one that holds items in place would not take it.
         self.header().items().notify_all();
         self.desk().room().notify_one();

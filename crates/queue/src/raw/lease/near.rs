@@ -2,7 +2,7 @@
 //!
 //! Who knows that needs no look at `head`, and need not move it each time either: it is a hint, and whoever
 //! finds it behind moves it on. While a handle is alone on its side it moves `head` once in [`EVERY`] places,
-//! so that nobody finds it further behind.
+//! so that nobody finds it much further behind.
 //!
 //! Nothing here is shared between processes.
 //!
@@ -11,12 +11,17 @@
 //! The place that is remembered is the one after an item that was the first and is taken, or what `head` said:
 //! all before it are taken. If it holds the item of its lap, that was not taken, and so is the first. A slot's
 //! word names one lap of 2^39.
+//!
+//! # Orderings
+//!
+//! - **near**: the store of the place (Release) to its load by another thread of the handle (Acquire). Whoever
+//!   moves `head` past places that the other took, and releases it, has seen them taken.
 
 use super::super::{Position, Ring};
 use crate::atomic::AtomicU64;
-use crate::atomic::Ordering::{Relaxed, Release};
+use crate::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// How far `head` may be left behind.
+/// How far `head` is left behind, and as much again where a thread is stopped as it moves it.
 const EVERY: u64 = 16;
 
 /// Where the next item is, for all threads that use one handle. What one of them writes over is a hint.
@@ -45,24 +50,29 @@ impl Near {
 
     #[inline(always)]
     pub(super) fn at(&self) -> Position {
-        Position::of_head(self.at.load(Relaxed))
+        // ORDERING: acquire side of *near*.
+        Position::of_head(self.at.load(Acquire))
     }
 
     #[inline(always)]
     pub(super) fn set(&self, at: Position) {
-        self.at.store(at.bits(), Relaxed);
+        // ORDERING: release side of *near*.
+        self.at.store(at.bits(), Release);
     }
 
     /// Whether `head` need not be moved past `at`.
     #[inline(always)]
     pub(super) fn may_leave(&self, at: Position) -> bool {
-        at.bits() < self.leave_until.load(Relaxed)
+        // Between the two, and not just below: laps begin again.
+        self.leave_until.load(Relaxed).wrapping_sub(at.bits()).wrapping_sub(1) < EVERY
     }
 
     /// After `head` was moved past `at`.
     fn moved(&self, at: Position) {
-        // In the next lap each place is beyond that.
-        let until = if at.bits() < self.eager_until.load(Relaxed) { 0 } else { at.bits() + EVERY };
+        let eager = self.eager_until.load(Relaxed).wrapping_sub(at.bits());
+        let is_eager = eager != 0 && eager <= Position::A_LAP;
+        // Of the next lap each place is further.
+        let until = if is_eager { at.bits() } else { at.bits().wrapping_add(EVERY) };
         self.leave_until.store(until, Relaxed);
     }
 }
@@ -78,8 +88,8 @@ impl Ring {
             return false;
         }
         if known {
-            near.eager_until.store(head.a_lap_later(), Relaxed);
-            near.leave_until.store(0, Relaxed);
+            near.eager_until.store(head.bits().wrapping_add(Position::A_LAP), Relaxed);
+            near.leave_until.store(head.bits(), Relaxed);
         }
         near.set(head);
         true
@@ -94,20 +104,20 @@ impl Ring {
     #[inline(never)]
     pub(super) fn pass_first(&self, at: Position, near: &Near) {
         let next = at.next(self.capacity);
-        near.moved(at);
         // ORDERING: release side of *head*.
         let passed =
             self.header().head.0.compare_exchange(at.bits(), next.bits(), Release, Relaxed);
         if let Err(found) = passed {
             self.pass_from(found, next);
         }
+        near.moved(at);
     }
 
     #[cold]
     #[inline(never)]
     fn pass_from(&self, found: u64, next: Position) {
         let end = Position::from_bits(next.bits());
-        // Somebody may be moving it now. Then it is left behind, by no more than it was.
+        // Somebody may be moving it now. Then it is left behind until the next time.
         if end.past(Position::from_bits(found), self.capacity) > 0 {
             // ORDERING: release side of *head*: all in between were taken by the caller, or before it looked.
             let _ = self.header().head.0.compare_exchange(found, next.bits(), Release, Relaxed);
