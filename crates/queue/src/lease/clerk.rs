@@ -22,13 +22,16 @@ const FAST_NS: u64 = 1_000_000;
 /// How often somebody looks whether holders have died, in a queue that never runs empty.
 const LOOK_NS: u64 = 50_000_000;
 
+/// An entry that no queue has.
+const NO_ENTRY: u32 = u32::MAX;
+
 /// Members whose life is remembered during a look.
 const KNOWN: usize = 16;
 
 /// The words are hints, and so all Relaxed: whatever they say, nothing goes wrong but slower.
 #[derive(Debug)]
 pub(crate) struct Clerk {
-    /// The entry to begin with plus 1, or 0 for one by the process's id.
+    /// The entry to begin with, or [`NO_ENTRY`] for one by the process's id.
     entry: AtomicU32,
     pub(super) near: Near,
     /// Calls left until the next look at the clock.
@@ -62,7 +65,7 @@ impl Dues {
 impl Clerk {
     pub(crate) fn new() -> Self {
         Self {
-            entry: AtomicU32::new(0),
+            entry: AtomicU32::new(NO_ENTRY),
             near: Near::new(),
             calls: AtomicU32::new(0),
             looked_ns: AtomicU64::new(0),
@@ -89,10 +92,10 @@ impl Clerk {
         due.unwrap_or_default()
     }
 
-    /// The entry that was free the last time.
+    /// The entry that was free the last time; [`NO_ENTRY`] if there was none.
     #[inline(always)]
-    pub(super) fn likely_entry(&self) -> Option<u32> {
-        self.entry.load(Relaxed).checked_sub(1)
+    pub(super) fn likely_entry(&self) -> u32 {
+        self.entry.load(Relaxed)
     }
 
     /// True now and then: at each call if calls are rare.
@@ -120,10 +123,10 @@ impl<T> Queue<T> {
     #[inline]
     pub(super) fn blank(&self, me: MemberId) -> Result<Blank<'_>, NoItem> {
         let hint = self.clerk.entry.load(Relaxed);
-        let first = hint.checked_sub(1).unwrap_or_else(|| me.get() % self.ring.leases().max(1));
+        let first = if hint == NO_ENTRY { me.get() % self.ring.leases().max(1) } else { hint };
         let blank = self.ring.claim_entry(me, first).ok_or(NoItem::AllLeased)?;
-        if blank.index() + 1 != hint {
-            self.clerk.entry.store(blank.index() + 1, Relaxed);
+        if blank.index() != hint {
+            self.clerk.entry.store(blank.index(), Relaxed);
         }
         Ok(blank)
     }

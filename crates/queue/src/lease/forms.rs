@@ -38,7 +38,7 @@ impl<T: Message> Queue<T> {
     pub(super) fn lease_at_once(&self) -> Option<(Kept, T)> {
         let bytes = small::<T>()?;
         let mut words = Words::empty(bytes);
-        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry()?);
+        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry());
         let kept = self.ring.lease_words_at_once(near, self.me(), entry, words.of_mut(bytes))?;
         self.read_small(kept, words)
     }
@@ -48,7 +48,7 @@ impl<T: Message> Queue<T> {
     pub(super) fn lease_limited_at_once(&self) -> Option<(Kept, T)> {
         let bytes = small::<T>()?;
         let mut words = Words::empty(bytes);
-        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry()?);
+        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry());
         let kept = self.ring.lease_limited_at_once(near, self.me(), entry, words.of_mut(bytes))?;
         self.read_small(kept, words)
     }

@@ -149,6 +149,12 @@ impl Position {
         Word::full(Lap((self.0 ^ LEASED) >> INDEX_BITS))
     }
 
+    /// Tells whether the laps begin again after this one.
+    #[must_use]
+    pub fn is_of_last_lap(self) -> bool {
+        self.lap().0 == LAP_MASK
+    }
+
     /// Tells whether this position comes before `other` in the order of all items.
     #[must_use]
     pub fn is_before(self, other: Self) -> bool {

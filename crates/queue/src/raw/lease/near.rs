@@ -60,19 +60,24 @@ impl Near {
         self.at.store(at.bits(), Release);
     }
 
+    /// Begins at what `head` said: the next time it is moved.
+    fn start(&self, head: Position) {
+        self.leave_until.store(0, Relaxed);
+        self.set(head);
+    }
+
     /// Whether `head` need not be moved past `at`.
     #[inline(always)]
     pub(super) fn may_leave(&self, at: Position) -> bool {
-        // Between the two, and not just below: laps begin again.
-        self.leave_until.load(Relaxed).wrapping_sub(at.bits()).wrapping_sub(1) < EVERY
+        at.bits() < self.leave_until.load(Relaxed)
     }
 
     /// After `head` was moved past `at`.
     fn moved(&self, at: Position) {
         let eager = self.eager_until.load(Relaxed).wrapping_sub(at.bits());
         let is_eager = eager != 0 && eager <= Position::A_LAP;
-        // Of the next lap each place is further.
-        let until = if is_eager { at.bits() } else { at.bits().wrapping_add(EVERY) };
+        // Of the next lap each place is further; but behind the last lap comes the first.
+        let until = if is_eager || at.is_of_last_lap() { 0 } else { at.bits() + EVERY };
         self.leave_until.store(until, Relaxed);
     }
 }
@@ -89,15 +94,14 @@ impl Ring {
         }
         if known {
             near.eager_until.store(head.bits().wrapping_add(Position::A_LAP), Relaxed);
-            near.leave_until.store(head.bits(), Relaxed);
         }
-        near.set(head);
+        near.start(head);
         true
     }
 
     /// Notes where `head` is, after an item was leased by another way.
     pub fn note_head(&self, near: &Near) {
-        near.set(self.load_head());
+        near.start(self.load_head());
     }
 
     /// Moves `head` past the item at `at`, which the caller has taken as the first, wherever it was left.
