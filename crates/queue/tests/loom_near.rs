@@ -147,7 +147,9 @@ fn who_follows_head_finds_taken_what_two_threads_of_a_handle_took() {
         if let Ok(value) = shared.take() {
             shared.note_done(value);
         }
-        lessees.map(|lessee| lessee.join().unwrap());
+        for lessee in lessees {
+            lessee.join().unwrap();
+        }
         shared.finish(&[10, 20]);
     });
 }
@@ -178,6 +180,8 @@ fn who_joins_waits_for_what_two_threads_of_a_handle_took() {
             // A load could be of before.
             assert_eq!(leased.fetch_add(0, Relaxed), 2, "joined early");
         }
-        lessees.map(|lessee| lessee.join().unwrap());
+        for lessee in lessees {
+            lessee.join().unwrap();
+        }
     });
 }
