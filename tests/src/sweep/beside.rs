@@ -125,7 +125,7 @@ impl Run<'_> {
         start: &Image,
         survey: &Survey,
     ) -> Result<(), String> {
-        let mut order = other.order().over(survey.instructions, self.scenario.waiter.is_some());
+        let mut order = other.order().over(survey.instructions, self.scenario.wakes_often);
         for at in self.standstills(form, row.starts == 1, survey) {
             let stop = self.stop_in_order(form, other, at, start, &order)?;
             row.stops += 1;

@@ -227,16 +227,29 @@ impl<'s> Run<'s> {
         start: &Image,
         survey: &Survey,
     ) -> Result<(), String> {
-        // The first start is stepped through, and the others have a tenth of its steps; the quick form has so
-        // many places at each that it is held to see all.
-        let sampled = row.starts > 1 && self.limits.kills.is_none();
-        let order = self.order().over(survey.instructions, self.scenario.waiter.is_some());
-        let mut order = order.sampled(sampled);
-        for at in self.places(row.starts == 1, survey) {
+        let mut order = self.order().over(survey.instructions, self.scenario.wakes_often);
+        // Those still to come, the next one last.
+        let mut places = self.places(row.starts == 1, survey);
+        places.reverse();
+        let mut before = 0;
+        while let Some(at) = places.pop() {
             let kill = self.kill_in_order(at, start, &order)?;
             row.kills += 1;
             row.took_ns(kill.survivor_ns);
             row.took_ns(kill.waiter_ns);
+            // Where not each place is taken, an outcome may lie between this one and the last: first those.
+            let end = at.map_or(u32::MAX, |place| place.k);
+            if kill.found.as_ref().is_ok_and(|&outcome| order.would_skip(outcome)) {
+                let between = |place: &&Place| before < place.k && place.k < end;
+                let between: Vec<_> = survey.all.iter().filter(between).copied().collect();
+                if !between.is_empty() {
+                    places.push(at);
+                    places.extend(between.into_iter().rev().map(Some));
+                    before = end;
+                    continue;
+                }
+            }
+            before = before.max(end);
             let done = kill.instructions.min(survey.instructions);
             if let Err(why) = kill.found.and_then(|outcome| order.note(done, outcome)) {
                 row.fail(format!("{place}k = {done}: {why}"));

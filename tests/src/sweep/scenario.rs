@@ -57,6 +57,7 @@ pub struct Scenario {
     pub(super) beside: Vec<Meanwhile>,
     pub(super) every: u32,
     pub(super) one_more: bool,
+    pub(super) wakes_often: bool,
     pub(super) until: u32,
 }
 
@@ -166,6 +167,7 @@ impl Scenario {
             beside: Vec::new(),
             every: u32::MAX,
             one_more: false,
+            wakes_often: false,
             until: u32::MAX,
         }
     }
@@ -188,6 +190,14 @@ impl Scenario {
     #[must_use]
     pub fn one_more(mut self) -> Self {
         self.one_more = true;
+        self
+    }
+
+    /// The victim wakes the waiter more than once, or finds it awake still: so how many instructions it needs
+    /// to get as far differs by a wake. The check has to tell by itself whether the waiter was told too much.
+    #[must_use]
+    pub fn wakes_often(mut self) -> Self {
+        self.wakes_often = true;
         self
     }
 

@@ -16,6 +16,9 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("pipe recv u64", "one message", || alone::recv::<u64>(0, &[1], true)),
     Entry::new("pipe recv u64", "full", || alone::recv::<u64>(0, &[1, 2, 3, 4], true)),
     Entry::new("pipe recv u64", "wrap", || alone::recv::<u64>(3, &[1, 2], true)),
+    Entry::new("pipe recv u64", "in a line to be stored to", || {
+        alone::recv::<u64>(5, &[1, 2], true)
+    }),
     Entry::new("pipe recv u64", "one message, in its post", alone::recv_posted),
     Entry::new("pipe recv u64", "its first", || alone::recv::<u64>(5, &[1, 2], false)),
     Entry::new("pipe send bytes", "empty", || alone::send::<Whole>(0, &[], true)),
