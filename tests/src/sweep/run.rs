@@ -123,6 +123,18 @@ struct Kill {
     found: Result<usize, String>,
 }
 
+/// An outcome was not seen, and is looked for.
+struct Missed {
+    /// How many places there are to go on with then.
+    places: usize,
+    /// The one that came in its place.
+    before: usize,
+}
+
+/// So many steps beyond a place an outcome is looked for that the places around it do not show. It may lie
+/// farther on than the next one: a victim that waits enters the kernel more or less often.
+const STEPS_ON: u32 = 1000;
+
 impl<'s> Run<'s> {
     fn new(scenario: &'s Scenario, limits: Limits, board: Board) -> Self {
         let base = scenario.memory.as_ref().map(Memory::copy).unwrap_or_default();
@@ -231,29 +243,30 @@ impl<'s> Run<'s> {
         // Those still to come, the next one last.
         let mut places = self.places(row.starts == 1, survey);
         places.reverse();
-        let mut before = 0;
+        let (mut last, mut missed): (Option<Place>, Option<Missed>) = (None, None);
         while let Some(at) = places.pop() {
             let kill = self.kill_in_order(at, start, &order)?;
             row.kills += 1;
             row.took_ns(kill.survivor_ns);
             row.took_ns(kill.waiter_ns);
-            // Where not each place is taken, an outcome may lie between this one and the last: first those.
-            let end = at.map_or(u32::MAX, |place| place.k);
-            if kill.found.as_ref().is_ok_and(|&outcome| order.would_skip(outcome)) {
-                let between = |place: &&Place| before < place.k && place.k < end;
-                let between: Vec<_> = survey.all.iter().filter(between).copied().collect();
-                if !between.is_empty() {
+            if let (Ok(outcome), Some(from), None) = (&kill.found, last, &missed) {
+                if order.would_skip(*outcome) {
+                    // An outcome lies between two places: on from the first of them, step by step.
                     places.push(at);
-                    places.extend(between.into_iter().rev().map(Some));
-                    before = end;
+                    missed = Some(Missed { places: places.len(), before: *outcome });
+                    let end = at.map_or(survey.instructions, |place| place.k);
+                    places.extend((1..=STEPS_ON).rev().map(|steps| Some(from.on(steps, end))));
                     continue;
                 }
             }
-            before = before.max(end);
             let done = kill.instructions.min(survey.instructions);
             if let Err(why) = kill.found.and_then(|outcome| order.note(done, outcome)) {
                 row.fail(format!("{place}k = {done}: {why}"));
             }
+            if let Some(found) = missed.take_if(|missed| !order.would_skip(missed.before)) {
+                places.truncate(found.places);
+            }
+            last = at.or(last);
             if row.failures >= self.limits.failures {
                 return Ok(());
             }

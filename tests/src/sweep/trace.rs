@@ -39,6 +39,12 @@ pub(super) struct Mark {
 }
 
 impl Place {
+    /// So many steps further on, if there is no call in between; it counts as `end` at most.
+    pub(super) fn on(self, steps: u32, end: u32) -> Self {
+        let since = self.since_call + steps;
+        Self { k: (self.k + steps).min(end), mark: None, since, since_call: since, ..self }
+    }
+
     /// The same place without a mark.
     pub(super) fn unmarked(self) -> Self {
         Self { mark: None, since: self.since_call, ..self }
