@@ -25,16 +25,28 @@ use loom::sync::atomic::Ordering::Relaxed;
 
 use leases::{Shared, id, model, spawn};
 
-/// A ring of three with 10 and 20 at its second and third places, and a handle that knows of them: there
-/// `head` may be left behind.
-fn two_items() -> (Arc<Shared>, Arc<Near>) {
-    let (shared, near) = (Shared::new(3, 2), Near::new());
-    shared.put(id(9), 10).unwrap();
-    assert_eq!(shared.lease_and_ack(id(1)), Some(10));
+/// A ring, and a handle that has leased so many items from it by the slow way, and then by the quick one: it
+/// knows where the next is, and after a quick one it may leave `head` behind.
+fn after(capacity: u32, leases: u32, slow: u32, quick: u32) -> (Arc<Shared>, Arc<Near>) {
+    let (shared, near) = (Shared::new(capacity, leases), Near::new());
+    for _ in 0..slow {
+        shared.put(id(9), 10).unwrap();
+        assert_eq!(shared.lease_and_ack(id(1)), Some(10));
+    }
     shared.ring().note_head(&near);
-    shared.put(id(9), 10).unwrap();
-    shared.put(id(9), 20).unwrap();
+    for _ in 0..quick {
+        shared.put(id(9), 10).unwrap();
+        assert_eq!(shared.lease_near(&near, id(1), 0), Some(10));
+    }
     (shared, Arc::new(near))
+}
+
+/// The same in a ring of three, with 10 and 20 to come.
+fn two_items() -> (Arc<Shared>, Arc<Near>) {
+    let after = after(3, 2, 1, 0);
+    after.0.put(id(9), 10).unwrap();
+    after.0.put(id(9), 20).unwrap();
+    after
 }
 
 /// Two leases by the quick way; in the order in which they were put.
@@ -108,10 +120,7 @@ fn what_is_counted_is_what_is_there_wherever_head_was_left() {
 #[test]
 fn a_producer_goes_on_behind_a_lessee() {
     model(2, || {
-        let (shared, near) = (Shared::new(2, 1), Near::new());
-        shared.put(id(9), 10).unwrap();
-        assert_eq!(shared.lease_and_ack(id(1)), Some(10));
-        shared.ring().note_head(&near);
+        let (shared, near) = after(2, 1, 1, 0);
         shared.put(id(9), 10).unwrap();
         let producer = spawn(&shared, |s| s.put_or_repair(id(2), 20));
         lease_two(&shared, &near, id(1), 0);
@@ -125,17 +134,9 @@ fn a_producer_goes_on_behind_a_lessee() {
 #[test]
 fn who_follows_head_finds_taken_what_two_threads_of_a_handle_took() {
     model(2, || {
-        let (shared, near) = (Shared::new(2, 2), Near::new());
-        for _ in 0..2 {
-            shared.put(id(9), 10).unwrap();
-            assert_eq!(shared.lease_and_ack(id(1)), Some(10));
-        }
-        shared.ring().note_head(&near);
-        shared.put(id(9), 10).unwrap();
-        assert_eq!(shared.lease_near(&near, id(1), 0), Some(10));
+        let (shared, near) = after(2, 2, 2, 1);
         shared.put(id(9), 10).unwrap();
         shared.put(id(9), 20).unwrap();
-        let near = Arc::new(near);
         let lessees = [0, 1].map(|entry| {
             let near = Arc::clone(&near);
             spawn(&shared, move |s| {
@@ -157,15 +158,10 @@ fn who_follows_head_finds_taken_what_two_threads_of_a_handle_took() {
 #[test]
 fn who_joins_waits_for_what_two_threads_of_a_handle_took() {
     model(2, || {
-        let (shared, near) = (Shared::new(3, 2), Near::new());
-        shared.put(id(9), 10).unwrap();
-        assert_eq!(shared.lease_and_ack(id(1)), Some(10));
-        shared.ring().note_head(&near);
-        shared.put(id(9), 10).unwrap();
-        assert_eq!(shared.lease_near(&near, id(1), 0), Some(10));
+        let (shared, near) = after(3, 2, 1, 1);
         shared.put(id(9), 10).unwrap();
         shared.put(id(9), 20).unwrap();
-        let (near, leased) = (Arc::new(near), Arc::new(AtomicU32::new(0)));
+        let leased = Arc::new(AtomicU32::new(0));
         let lessees = [0, 1].map(|entry| {
             let (near, leased) = (Arc::clone(&near), Arc::clone(&leased));
             spawn(&shared, move |s| {

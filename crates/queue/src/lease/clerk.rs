@@ -28,7 +28,8 @@ const NO_ENTRY: u32 = u32::MAX;
 /// Members whose life is remembered during a look.
 const KNOWN: usize = 16;
 
-/// The words are hints, and so all Relaxed: whatever they say, nothing goes wrong but slower.
+/// The words are hints, and so all Relaxed, but for those of [`Near`]: whatever they say, nothing goes wrong but
+/// slower.
 #[derive(Debug)]
 pub(crate) struct Clerk {
     /// The entry to begin with, or [`NO_ENTRY`] for one by the process's id.

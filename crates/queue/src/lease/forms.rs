@@ -36,25 +36,27 @@ impl<T: Message> Queue<T> {
     /// be read goes back, for the slow way to tell.
     #[inline(always)]
     pub(super) fn lease_at_once(&self) -> Option<(Kept, T)> {
-        let bytes = small::<T>()?;
-        let mut words = Words::empty(bytes);
-        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry());
-        let kept = self.ring.lease_words_at_once(near, self.me(), entry, words.of_mut(bytes))?;
-        self.read_small(kept, words)
+        self.lease_small::<false>()
     }
 
     /// The same whether leases have a limit, which the caller sets, or not.
     #[inline]
     pub(super) fn lease_limited_at_once(&self) -> Option<(Kept, T)> {
-        let bytes = small::<T>()?;
-        let mut words = Words::empty(bytes);
-        let (near, entry) = (&self.clerk.near, self.clerk.likely_entry());
-        let kept = self.ring.lease_limited_at_once(near, self.me(), entry, words.of_mut(bytes))?;
-        self.read_small(kept, words)
+        self.lease_small::<true>()
     }
 
+    /// No closure, which might not be inlined; then `bytes` would be no constant.
     #[inline(always)]
-    fn read_small(&self, kept: Kept, words: Words) -> Option<(Kept, T)> {
+    fn lease_small<const LIMITED: bool>(&self) -> Option<(Kept, T)> {
+        let bytes = small::<T>()?;
+        let mut words = Words::empty(bytes);
+        let (near, entry, me) = (&self.clerk.near, self.clerk.likely_entry(), self.me());
+        let out = words.of_mut(bytes);
+        let kept = if LIMITED {
+            self.ring.lease_limited_at_once(near, me, entry, out)
+        } else {
+            self.ring.lease_words_at_once(near, me, entry, out)
+        }?;
         match self.reading(kept, || words.decode()) {
             Ok(item) => Some((kept, item)),
             Err(error) => {
