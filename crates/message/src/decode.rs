@@ -1,5 +1,7 @@
 //! Reading messages.
 
+use core::marker::PhantomData;
+
 use crossproc_segment::{Segment, transit};
 
 use crate::{
@@ -64,7 +66,7 @@ fn unattached(reason: Box<str>) -> DecodeError {
 #[inline(always)]
 fn read<T: Message>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let value = T::deserialize(&mut reader)?;
+    let value = reader.value(PhantomData::<T>)?;
     reader.finish()?;
     Ok(value)
 }

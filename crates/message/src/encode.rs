@@ -37,7 +37,7 @@ pub struct Encoded {
 #[inline]
 pub fn encode<T: Message>(value: &T, out: &mut Vec<u8>) -> Result<Sent, EncodeError> {
     let mut writer = Writer::new(Tail::new(out));
-    let (result, sent) = collecting::<T, _>(|| value.serialize(&mut writer));
+    let (result, sent) = collecting::<T, _>(|| writer.value(value));
     match result.and_then(|()| check_size::<T>(writer.written())) {
         Ok(()) => Ok(sent),
         Err(error) => {
@@ -76,7 +76,7 @@ pub fn encode_into<T: Message>(value: &T, out: &mut [u8]) -> Result<Encoded, Enc
         return Ok(Encoded { len: size, sent: Sent::default() });
     }
     let mut writer = Writer::new(Slot::new(out));
-    let (result, sent) = collecting::<T, _>(|| value.serialize(&mut writer));
+    let (result, sent) = collecting::<T, _>(|| writer.value(value));
     if let Err(error) = result {
         sent.take_back();
         return Err(error);
@@ -101,7 +101,7 @@ pub(crate) fn encode_fixed<T: Message>(
         return Err(EncodeError::Full { room });
     };
     let mut writer = Writer::new(Slot::new(slot));
-    match value.serialize(&mut writer) {
+    match writer.value(value) {
         Ok(()) => check_size::<T>(writer.written()),
         Err(EncodeError::Full { .. }) => Err(EncodeError::Uneven { expected: size }),
         Err(error) => Err(error),

@@ -22,10 +22,11 @@ use crate::{
 };
 
 /// Whether numbers in memory look as the codec writes them.
-const AS_WRITTEN: bool = cfg!(all(target_endian = "little", target_pointer_width = "64"));
+pub(super) const AS_WRITTEN: bool =
+    cfg!(all(target_endian = "little", target_pointer_width = "64"));
 
 /// A number type: plain data without lifetimes in its type.
-trait Number: Pod + DeserializeOwned {}
+pub(super) trait Number: Pod + DeserializeOwned {}
 
 macro_rules! numbers {
     ($($number:ty)*) => {
@@ -114,9 +115,9 @@ fn read_vec<'de, N: Number, V: Visitor<'de>>(
     Some(Ok(unsafe { transmute_copy::<ManuallyDrop<Vec<N>>, V::Value>(&numbers) }))
 }
 
-/// The identity of the visitor with which `T` asks for a sequence.
+/// The identity of the visitor with which `T` asks for a sequence or a tuple.
 #[inline(always)]
-fn visitor_of<T: DeserializeOwned>() -> Option<TypeId> {
+pub(super) fn visitor_of<T: DeserializeOwned>() -> Option<TypeId> {
     T::deserialize(AskVisitor).err()?.0
 }
 
@@ -153,9 +154,14 @@ impl<'de> Deserializer<'de> for AskVisitor {
         Err(Answer(Some(type_id::<V>())))
     }
 
+    #[inline(always)]
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Answer> {
+        Err(Answer(Some(type_id::<V>())))
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct tuple tuple_struct map struct enum identifier ignored_any
+        unit unit_struct newtype_struct tuple_struct map struct enum identifier ignored_any
     }
 }
 

@@ -32,6 +32,7 @@
 //! The bytes may come from a process that has gone mad. Reading them never breaks memory: lengths
 //! and tags are read once and bounded, text is copied before it is checked.
 
+mod arrays;
 mod bulk;
 mod identity;
 mod probe;

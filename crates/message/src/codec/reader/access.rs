@@ -25,7 +25,7 @@ impl<'de> SeqAccess<'de> for Fields<'_, 'de> {
             return Ok(None);
         }
         self.left -= 1;
-        seed.deserialize(&mut *self.reader).map(Some)
+        self.reader.value(seed).map(Some)
     }
 
     #[inline(always)]
@@ -66,7 +66,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
         }
         self.left -= 1;
         self.start = self.reader.read;
-        let element = seed.deserialize(&mut *self.reader)?;
+        let element = self.reader.value(seed)?;
         self.end_one()?;
         Ok(Some(element))
     }
@@ -90,7 +90,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
         }
         self.left -= 1;
         self.start = self.reader.read;
-        seed.deserialize(&mut *self.reader).map(Some)
+        self.reader.value(seed).map(Some)
     }
 
     #[inline(always)]
@@ -98,7 +98,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
         &mut self,
         seed: V,
     ) -> Result<V::Value, DecodeError> {
-        let value = seed.deserialize(&mut *self.reader)?;
+        let value = self.reader.value(seed)?;
         self.end_one()?;
         Ok(value)
     }
@@ -138,7 +138,7 @@ impl<'de> VariantAccess<'de> for &mut Reader<'de> {
         self,
         seed: T,
     ) -> Result<T::Value, DecodeError> {
-        self.nested(|reader| seed.deserialize(reader))
+        self.nested(|reader| reader.value(seed))
     }
 
     #[inline(always)]

@@ -2,10 +2,13 @@
 
 mod access;
 
-use serde::{Deserializer, de::Visitor};
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Visitor},
+};
 
 use self::access::{Elements, Fields};
-use super::{Length, bulk};
+use super::{Length, arrays, bulk};
 use crate::{
     error::{DecodeError, Fault, MAX_DEPTH},
     pod::{Pod, wire::NAME as POD},
@@ -102,6 +105,34 @@ impl<'de> Reader<'de> {
         // SAFETY: that many were just written, and `Pod` promises that any bytes are a value.
         unsafe { numbers.set_len(length) };
         Ok(numbers)
+    }
+
+    /// Reads a value, as its own code says.
+    #[inline(always)]
+    pub(crate) fn value<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
+        if arrays::is_asked_by::<S>() {
+            // SAFETY: as asked.
+            return unsafe { self.array() };
+        }
+        seed.deserialize(self)
+    }
+
+    /// Reads an array of numbers at once.
+    ///
+    /// # Safety
+    ///
+    /// `T` is an array of numbers.
+    #[inline(always)]
+    unsafe fn array<T>(&mut self) -> Result<T, DecodeError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.malformed(Fault::TooDeep));
+        }
+        let bytes = self.take(size_of::<T>())?;
+        // SAFETY: as many bytes as the array has; any are a value of it.
+        Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
     }
 
     /// Reads what is inside a value, one level deeper.
@@ -256,6 +287,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         count: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        if arrays::is_made_by::<V>() {
+            // SAFETY: as asked.
+            return unsafe { self.array() };
+        }
         self.fields(count, visitor)
     }
 

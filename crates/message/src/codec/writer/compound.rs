@@ -22,7 +22,7 @@ pub(crate) struct Fields<'a, S> {
 impl<S: Sink> Fields<'_, S> {
     #[inline(always)]
     fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        value.serialize(&mut *self.writer)
+        self.writer.value(value)
     }
 
     #[inline(always)]
@@ -45,7 +45,7 @@ pub(crate) struct Elements<'a, S> {
 impl<S: Sink> Elements<'_, S> {
     #[inline(always)]
     fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        value.serialize(&mut *self.writer)
+        self.writer.value(value)
     }
 
     /// Ends an element or entry, which takes a byte if it is empty otherwise.

@@ -5,7 +5,7 @@ mod compound;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use self::compound::{Elements, Fields};
-use super::{Length, Variant, bulk, sink::Sink};
+use super::{Length, Variant, arrays, bulk, sink::Sink};
 use crate::{
     error::{EncodeError, MAX_DEPTH},
     pod::wire::NAME as POD,
@@ -50,7 +50,17 @@ impl<S: Sink> Writer<S> {
     #[inline(always)]
     fn nested<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
         self.enter()?;
-        value.serialize(&mut *self)?;
+        self.value(value)?;
+        self.leave();
+        Ok(())
+    }
+
+    /// Writes a value, as its own code says.
+    #[inline(always)]
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
+        let Some(bytes) = arrays::written(value) else { return value.serialize(&mut *self) };
+        self.enter()?;
+        self.sink.put(bytes)?;
         self.leave();
         Ok(())
     }
