@@ -4,8 +4,8 @@ use std::hint;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crossproc_message::Message;
 use crossproc_message::words::{Words, bytes_of, small};
+use crossproc_message::{DecodeError, Message};
 use crossproc_segment::MemberId;
 use crossproc_segment::wait::{Look, Spin, block_on, now_and_then};
 use crossproc_sys::clock::Deadline;
@@ -13,7 +13,7 @@ use crossproc_sys::clock::Deadline;
 use crate::error::{GetError, TryGetError};
 use crate::iter::Iter;
 use crate::lease::Entry;
-use crate::put::{ENOUGH, Patience};
+use crate::put::Patience;
 use crate::queue::Queue;
 use crate::raw::{Form, NoItem};
 
@@ -43,7 +43,12 @@ impl<T: Message> Queue<T> {
     /// [`GetError::Closed`] once the queue is closed and drained; see [`GetError`] for the rest.
     #[inline]
     pub fn get(&self) -> Result<T, GetError> {
-        self.get_within(Patience::Endless).map_err(TryGetError::without_empty)
+        // As in `get_within`, and not by way of what that returns.
+        match self.get_at_once() {
+            Some(Ok(item)) => Ok(item),
+            Some(Err(error)) => Err(GetError::Malformed(error)),
+            None => self.get_endless(),
+        }
     }
 
     /// Takes the first item if there is one. Never blocks.
@@ -125,15 +130,50 @@ impl<T: Message> Queue<T> {
         Iter::new(self)
     }
 
+    /// Each way makes its own result: where one memory takes that of both, an item is written there in words and
+    /// read again by lines, which waits until all that was written is in the cache.
     #[inline(always)]
     pub(crate) fn get_within(&self, patience: Patience) -> Result<T, TryGetError> {
-        let Some(bytes) = small::<T>() else { return self.get_large(patience) };
+        match self.get_at_once() {
+            Some(Ok(item)) => Ok(item),
+            Some(Err(error)) => Err(TryGetError::Malformed(error)),
+            None => self.get_otherwise(patience),
+        }
+    }
+
+    /// Takes a small item if nothing stands in the way.
+    #[inline(always)]
+    fn get_at_once(&self) -> Option<Result<T, DecodeError>> {
+        let bytes = small::<T>()?;
         let mut words = Words::empty(bytes);
         if !self.ring.take_words_at_once(words.of_mut(bytes)) {
-            return self.rarely_get_small(patience);
+            return None;
         }
         self.ring.header().space().notify_one();
-        words.decode().map_err(TryGetError::Malformed)
+        Some(words.decode())
+    }
+
+    #[inline(always)]
+    fn get_endless(&self) -> Result<T, GetError> {
+        if small::<T>().is_some() {
+            return self.rarely_get_endless();
+        }
+        self.get_large(Patience::Endless).map_err(TryGetError::without_empty)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rarely_get_endless(&self) -> Result<T, GetError> {
+        self.get_small(Patience::Endless).map_err(TryGetError::without_empty)
+    }
+
+    #[inline(always)]
+    fn get_otherwise(&self, patience: Patience) -> Result<T, TryGetError> {
+        if small::<T>().is_some() {
+            self.rarely_get_small(patience)
+        } else {
+            self.get_large(patience)
+        }
     }
 
     /// Only says that it is rare: what is cold itself is made small, and not fast.
@@ -198,7 +238,7 @@ impl<T: Message> Queue<T> {
             }
         });
         if lingered {
-            self.consumers.lingered(self.ring.has_item().is_ok());
+            self.consumers.lingered(self.more_came());
         }
         taken.is_some()
     }
@@ -244,6 +284,7 @@ impl<T: Message> Queue<T> {
             if let Some(got) = self.take_short() {
                 return got;
             }
+            self.keep_distance(patience);
         }
         let take = |me| match self.plan.form {
             Form::Words | Form::Bytes => self.get_bytes(me),
@@ -295,7 +336,7 @@ impl<T: Message> Queue<T> {
         if matches!(patience, Patience::None) {
             if none != NoItem::AllLeased && self.linger_for_items(spin) {
                 let answer = attempt(self.me());
-                spin.lingered(answer.is_ok() && self.ring.has_item().is_ok());
+                spin.lingered(answer.is_ok() && self.more_came());
                 if answer.is_ok() {
                     return answer.map_err(TryGetError::from);
                 }
@@ -316,7 +357,7 @@ impl<T: Message> Queue<T> {
             }
         };
         if lingered {
-            spin.lingered(self.ring.has_item().is_ok());
+            spin.lingered(self.more_came());
         }
         answer
     }
@@ -351,12 +392,6 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Pauses, where that seems worth it, until the producers have put several items; not for longer than they
-    /// need for a good part of a short ring.
-    fn linger_for_items(&self, spin: &Spin) -> bool {
-        spin.linger_until(|| self.ring.is_full_ahead(self.ring.capacity() / ENOUGH))
-    }
-
     /// Ends the claim at this end and the leases whose owners are dead, and closes the queue if the
     /// last counted handle of a side is gone; whether there was any of that.
     pub(crate) fn repair_head(&self) -> bool {

@@ -53,6 +53,8 @@ mod queue;
 #[cfg(not(crossproc_loom))]
 mod short;
 #[cfg(not(crossproc_loom))]
+mod stream;
+#[cfg(not(crossproc_loom))]
 mod waitable;
 
 #[cfg(not(crossproc_loom))]

@@ -12,12 +12,6 @@ use crate::error::{PutError, Refusal, TryPutError};
 use crate::queue::Queue;
 use crate::raw::{Form, Refused};
 
-/// Slots that nobody can empty within a pause.
-const SLOTS_A_PAUSE: u32 = 4;
-/// The part of a ring, a half, that is to be free before it is filled up again, or to be full before it is
-/// emptied.
-pub(crate) const ENOUGH: u32 = 2;
-
 /// How long an operation may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patience {
@@ -247,15 +241,6 @@ impl<T: Message> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Pauses, where that seems worth it, while the consumers make room for a good part of a long ring. Who
-    /// fills it up again as soon as there is a little room is at their heels each time, and asks ahead for the
-    /// lines that they are about to free.
-    fn linger_for_room(&self) -> bool {
-        let capacity = self.ring.capacity();
-        let enough = || self.ring.is_free_ahead(capacity / ENOUGH);
-        self.producers.linger_long(capacity / SLOTS_A_PAUSE, enough)
-    }
-
     /// Ends the claim at this end if its owner is dead, and the leases of those who died before they
     /// freed the place, and closes the queue if the last counted handle of a side is gone; whether
     /// there was any of that.

@@ -147,7 +147,8 @@ impl<T: Message> Queue<T> {
 
     #[inline(never)]
     fn lease_slow(&self, patience: Patience) -> Leased<T> {
-        if self.ring.find_near(&self.clerk.near) || self.ring.limit_ns() != 0 {
+        let lingered = self.keep_distance(patience);
+        if self.ring.find_near(&self.clerk.near) || self.ring.limit_ns() != 0 || lingered {
             if let Some(leased) = self.lease_limited_at_once() {
                 return Ok(leased);
             }

@@ -9,6 +9,15 @@ use super::{Position, Ring, State, Word};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+/// Items of so many words take about a line each: their consumers keep a distance.
+const WIDE_WORDS: usize = 4;
+/// Where they take some, the lines of one are enough.
+const WIDEST_WORDS: usize = 16;
+/// How many places that is, in a ring of more.
+const DISTANCE: u32 = 32;
+/// What is ahead is at most this part of the ring.
+const RING_AT_LEAST: u32 = 4;
+
 /// Why there is no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoItem {
@@ -93,7 +102,8 @@ impl Ring {
     }
 
     /// Takes the item at the read end into `out` if nothing stands in the way, leases that were made
-    /// included; `false` says nothing about why, [`Ring::take_words`] does.
+    /// included, nor that this consumer [trails](Ring::is_trailing) the producers; `false` says nothing about
+    /// why, [`Ring::take_words`] does.
     ///
     /// # Panics
     ///
@@ -102,7 +112,7 @@ impl Ring {
     pub fn take_words_at_once(&self, out: &mut [u64]) -> bool {
         assert!(self.has_words(out.len()), "payload longer than the slot");
         let Some((at, slot)) = self.full_at_once() else { return false };
-        self.take_at(at, slot, out)
+        !self.asks_if_trailing(at, out.len()) && self.take_at(at, slot, out)
     }
 
     /// The slot at the read end if it has an item and no lease was ever made; nothing else is told, or
@@ -199,6 +209,39 @@ impl Ring {
             }
         }
         Err(NoItem::Corrupt)
+    }
+
+    /// Asks, once in [`DISTANCE`] places, whether who takes the item at `at` of so many words is at the producers'
+    /// heels.
+    #[inline(always)]
+    pub(super) fn asks_if_trailing(&self, at: Position, words: usize) -> bool {
+        words >= WIDE_WORDS && at.index() % DISTANCE == DISTANCE - 1 && self.trails_at(at)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn trails_at(&self, at: Position) -> bool {
+        !self.is_full_after(at, DISTANCE)
+    }
+
+    /// Tells whether the producers are only some places ahead of the read end.
+    #[must_use]
+    pub fn is_trailing(&self) -> bool {
+        !self.is_full_after(self.load_head(), DISTANCE / 2)
+    }
+
+    /// Whether the place so many slots after `at`, or less in a short ring, has an item.
+    fn is_full_after(&self, at: Position, slots: u32) -> bool {
+        let ahead = at.after(slots.min(self.capacity / RING_AT_LEAST), self.capacity);
+        let full = Word::full(ahead.lap()).bits();
+        self.slot(ahead).is_some_and(|slot| slot.load(Relaxed) == full)
+    }
+
+    /// Tells whether an item takes about a cache line.
+    #[must_use]
+    #[inline]
+    pub fn is_wide(&self) -> bool {
+        (WIDE_WORDS..=WIDEST_WORDS).contains(&self.payload_words())
     }
 
     /// Tells whether the place that comes `slots` after the read end has an item; at most the capacity.

@@ -420,7 +420,7 @@ impl Ring {
         let slot = self.slot(at)?;
         let full = at.full_beside_leases().bits();
         // ORDERING: acquire side of *publish*.
-        if slot.load(Acquire) != full {
+        if slot.load(Acquire) != full || self.asks_if_trailing(at, out.len()) {
             return None;
         }
         self.read_at(slot, out);

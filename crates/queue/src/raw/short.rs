@@ -58,6 +58,9 @@ impl Ring {
         out: &mut [u64],
     ) -> Option<u64> {
         let (at, slot) = self.full_at_once()?;
+        if self.asks_if_trailing(at, self.payload_words()) {
+            return None;
+        }
         assert!(PLACE_WORDS < self.payload_words(), "no room for a place");
         // What a dead consumer left there is for one who holds the slot.
         if self.payload_word(slot, 0).load(Relaxed) != 0 {
