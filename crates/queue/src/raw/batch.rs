@@ -64,6 +64,10 @@ use super::{Lap, NoItem, Position, Refused, Ring, Word};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+/// In a ring of so many runs the lines of the next one are worth asking for.
+const RING_OF_RUNS: u32 = 4;
+const LINE_WORDS: usize = 8;
+
 impl Ring {
     /// Puts payloads of `words` each, one after the other, as many as there is room for at the
     /// write end and as one word can claim, at least one; tells how many. The caller wakes as many
@@ -106,7 +110,9 @@ impl Ring {
         }
         for _ in 0..self.rounds() {
             let Some((start, first)) = self.free_at_tail()? else { continue };
+            let most = count;
             let count = self.free_from(start, count);
+            self.fetch_next_run(start, count, most);
             let free = Word::free(start.lap()).bits();
             let word = Word::filling(start.lap(), me, count);
             // ORDERING: acquire side of *reuse*; release for who meets the claim and helps.
@@ -143,6 +149,26 @@ impl Ring {
             return Ok(count);
         }
         Err(Refused::Corrupt)
+    }
+
+    /// Asks for the lines of the run after that of `count` slots from `start` on, if this was as long as was wanted:
+    /// then the next one most likely is, too. Else the other side is there, and needs them itself.
+    ///
+    /// As with [`Ring::fetch_ahead`]; each run waited for its lines where the two sides have a cache each.
+    #[inline(always)]
+    fn fetch_next_run(&self, start: Position, count: u32, wanted: u32) {
+        #[cfg(not(crossproc_loom))]
+        if count == wanted && count <= self.capacity / RING_OF_RUNS {
+            let start = start.after(count, self.capacity);
+            let Some(first) = self.slot(start) else { return };
+            let slots = count.min(self.capacity - start.index());
+            for word in (0..slots as usize * self.stride as usize).step_by(LINE_WORDS) {
+                // Not checked: a hint needs no place that is there.
+                crossproc_sys::prefetch::for_write(core::ptr::from_ref(first).wrapping_add(word));
+            }
+        }
+        #[cfg(crossproc_loom)]
+        let _ = (start, count, wanted, RING_OF_RUNS, LINE_WORDS);
     }
 
     /// How many slots from `start` on are free, `count` at most and as one word can claim: the first
@@ -270,7 +296,9 @@ impl Ring {
             }
             let mut rooms = out.chunks_exact_mut(words.max(1));
             self.read_at(first, rooms.next().unwrap_or_default());
+            let most = count;
             let count = self.read_from(start, &mut rooms, count);
+            self.fetch_next_run(start, count, most);
             // commit: all these items are taken.
             // ORDERING: release for who finishes it after a death.
             first.store(Word::clearing(start.lap(), me, count).bits(), Release);
