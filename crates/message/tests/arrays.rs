@@ -181,6 +181,8 @@ fn an_array_is_a_level_of_nesting_for_both_sides() {
     }
 }
 
+/// Elsewhere numbers in memory are not what the codec writes, and a fault is found element by element.
+#[cfg(all(target_endian = "little", target_pointer_width = "64"))]
 #[test]
 fn an_array_that_is_cut_short_says_where() {
     let error = decode::<(u8, [u32; 4])>(&[0; 11], vec![]).unwrap_err();

@@ -71,43 +71,56 @@ pub(super) fn is_asked_by<'de, S: DeserializeSeed<'de>>() -> bool {
     type_id::<S>() == type_id::<PhantomData<S::Value>>() && any::<S::Value>(None)
 }
 
-/// Whether the visitor makes an array of numbers, and does nothing more.
+/// Whether the visitor makes an array of `count` numbers, and does nothing more.
 #[inline]
-pub(super) fn is_made_by<'de, V: Visitor<'de>>() -> bool {
+pub(super) fn is_made_by<'de, V: Visitor<'de>>(count: usize) -> bool {
     // As with seeds; serde's own visitor only collects.
-    any::<V::Value>(Some(type_id::<V>()))
+    any::<V::Value>(Some(By { visitor: type_id::<V>(), count }))
 }
 
-/// Whether `T` is an array of numbers, and is asked for with that visitor.
+/// How an array is asked for that is not asked by its type.
+#[derive(Clone, Copy)]
+struct By {
+    visitor: TypeId,
+    count: usize,
+}
+
+/// Whether `T` is an array of numbers, and is asked for so.
 #[inline]
-fn any<T>(visitor: Option<TypeId>) -> bool {
+fn any<T>(by: Option<By>) -> bool {
+    // By alignment, told before anything is compiled: so most types are not asked of at all.
     AS_WRITTEN
-        && (is::<u8, T>(visitor)
-            || is::<f64, T>(visitor)
-            || is::<f32, T>(visitor)
-            || is::<u64, T>(visitor)
-            || is::<u32, T>(visitor)
-            || is::<i32, T>(visitor)
-            || is::<i64, T>(visitor)
-            || is::<usize, T>(visitor)
-            || is::<u16, T>(visitor)
-            || is::<i16, T>(visitor)
-            || is::<i8, T>(visitor)
-            || is::<isize, T>(visitor)
-            || is::<u128, T>(visitor)
-            || is::<i128, T>(visitor))
+        && if const { align_of::<T>() == align_of::<u8>() } {
+            is::<u8, T>(by) || is::<i8, T>(by)
+        } else if const { align_of::<T>() == align_of::<u16>() } {
+            is::<u16, T>(by) || is::<i16, T>(by)
+        } else if const { align_of::<T>() == align_of::<u32>() } {
+            is::<f32, T>(by) || is::<u32, T>(by) || is::<i32, T>(by)
+        } else if const { align_of::<T>() == align_of::<u64>() } {
+            is::<f64, T>(by)
+                || is::<u64, T>(by)
+                || is::<i64, T>(by)
+                || is::<usize, T>(by)
+                || is::<isize, T>(by)
+        } else if const { align_of::<T>() == align_of::<u128>() } {
+            is::<u128, T>(by) || is::<i128, T>(by)
+        } else {
+            false
+        }
 }
 
 #[inline]
-fn is<N: Number, T>(visitor: Option<TypeId>) -> bool {
-    if const { align_of::<T>() != align_of::<N>() } {
-        return false;
-    }
+fn is<N: Number, T>(by: Option<By>) -> bool {
     let id = type_id::<T>();
-    match visitor {
+    match by {
         None => of_length!(const { size_of::<T>() / size_of::<N>() }, has_id::<[N; _]>(id)),
-        Some(visitor) => {
-            of_length!(const { size_of::<T>() / size_of::<N>() }, is_visited::<[N; _]>(id, visitor))
+        Some(by) => {
+            let count = const { size_of::<T>() / size_of::<N>() };
+            by.count == count
+                && of_length!(
+                    const { size_of::<T>() / size_of::<N>() },
+                    is_visited::<[N; _]>(id, by.visitor)
+                )
         }
     }
 }

@@ -287,7 +287,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         count: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        if arrays::is_made_by::<V>() {
+        if arrays::is_made_by::<V>(count) {
             // SAFETY: as asked.
             return unsafe { self.array() };
         }

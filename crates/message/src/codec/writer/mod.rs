@@ -58,7 +58,15 @@ impl<S: Sink> Writer<S> {
     /// Writes a value, as its own code says.
     #[inline(always)]
     pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        let Some(bytes) = arrays::written(value) else { return value.serialize(&mut *self) };
+        match arrays::written(value) {
+            None => value.serialize(&mut *self),
+            Some(bytes) => self.array(bytes),
+        }
+    }
+
+    /// Apart, so that unoptimised code of nested types has no room for it at each level.
+    #[inline]
+    fn array(&mut self, bytes: &[u8]) -> Written {
         self.enter()?;
         self.sink.put(bytes)?;
         self.leave();
