@@ -195,7 +195,9 @@ impl<T: Message> Queue<T> {
         }
         let bytes = bytes_of::<T>();
         let mut words = Words::empty(bytes);
-        if !self.spin_for(words.of_mut(bytes)) {
+        let trailed = self.keep_distance(patience, None)
+            && matches!(self.ring.take_words_unless_leased(words.of_mut(bytes)), Ok(true));
+        if !trailed && !self.spin_for(words.of_mut(bytes)) {
             return self.get_small_slowly(patience, &Spin::spent());
         }
         self.ring.header().space().notify_one();
@@ -238,7 +240,7 @@ impl<T: Message> Queue<T> {
             }
         });
         if lingered {
-            self.consumers.lingered(self.more_came());
+            self.consumers.lingered(self.ring.has_item().is_ok());
         }
         taken.is_some()
     }
@@ -281,10 +283,10 @@ impl<T: Message> Queue<T> {
 
     fn get_large(&self, patience: Patience) -> Result<T, TryGetError> {
         if self.plan.form == Form::Messages {
-            if let Some(got) = self.take_short() {
+            if let Some(got) = self.take_short(true) {
                 return got;
             }
-            self.keep_distance(patience);
+            self.keep_distance(patience, None);
         }
         let take = |me| match self.plan.form {
             Form::Words | Form::Bytes => self.get_bytes(me),
@@ -336,7 +338,7 @@ impl<T: Message> Queue<T> {
         if matches!(patience, Patience::None) {
             if none != NoItem::AllLeased && self.linger_for_items(spin) {
                 let answer = attempt(self.me());
-                spin.lingered(answer.is_ok() && self.more_came());
+                spin.lingered(answer.is_ok() && self.ring.has_item().is_ok());
                 if answer.is_ok() {
                     return answer.map_err(TryGetError::from);
                 }
@@ -357,7 +359,7 @@ impl<T: Message> Queue<T> {
             }
         };
         if lingered {
-            spin.lingered(self.more_came());
+            spin.lingered(self.ring.has_item().is_ok());
         }
         answer
     }

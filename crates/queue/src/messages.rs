@@ -286,7 +286,7 @@ impl<T: Message> Queue<T> {
     }
 
     pub(crate) fn get_message(&self, me: MemberId) -> Result<Result<T, TryGetError>, NoItem> {
-        if let Some(got) = self.take_short() {
+        if let Some(got) = self.take_short(false) {
             return Ok(got);
         }
         let hold = Own::new(self, me, self.ring.hold(me)?);

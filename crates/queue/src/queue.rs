@@ -16,6 +16,7 @@ use crate::lease::Clerk;
 use crate::options::QueueOptions;
 use crate::plan::Plan;
 use crate::raw::{Form, Header, Levels, Ring, Row, SLOTS_OFFSET, Side};
+use crate::stream::Distance;
 
 const KIND: &str = "queue";
 const LAYOUT_VERSION: u32 = 3;
@@ -66,6 +67,7 @@ pub struct Queue<T> {
     pub(crate) over: bool,
     pub(crate) producers: Spin,
     pub(crate) consumers: Spin,
+    pub(crate) distance: Distance,
     pub(crate) clerk: Clerk,
     me: Me,
     item: PhantomData<fn(T) -> T>,
@@ -215,7 +217,6 @@ impl<T: Message> Queue<T> {
         // SAFETY: as above, and that there are not too many.
         let ring = unsafe { ring.with_leases(entries, found.leases) };
         let ring = ring.with_limit(found.limit_ns);
-        let (producers, consumers, clerk) = (Spin::new(), Spin::new(), Clerk::new());
         let (max_bytes, over) = (found.max_bytes, found.over);
         // SAFETY: the object keeps the segment mapped, and lives as long as this handle.
         let me = unsafe { Me::of(object.segment()) };
@@ -227,9 +228,10 @@ impl<T: Message> Queue<T> {
             plan,
             max_bytes,
             over,
-            producers,
-            consumers,
-            clerk,
+            producers: Spin::new(),
+            consumers: Spin::new(),
+            distance: Distance::new(),
+            clerk: Clerk::new(),
             me,
             item: PhantomData,
         })
@@ -368,6 +370,7 @@ impl<T> Clone for Queue<T> {
             over: self.over,
             producers: Spin::new(),
             consumers: Spin::new(),
+            distance: Distance::new(),
             clerk: Clerk::new(),
             me: self.me,
             item: PhantomData,

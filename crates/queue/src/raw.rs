@@ -143,7 +143,7 @@ use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 pub use crate::atomic::AtomicU64;
 pub use ends::{Gate, Gone, Loan, MAX_ENDS, Place, Row, Seat, Side};
 pub use entry::{EntryWord, Holding};
-pub use get::{Hold, NoItem, Watch};
+pub use get::{DISTANCE, Hold, NoItem, Watch};
 pub use lease::{
     Blank, Desk, ENTRY_WORDS, Help, Kept, MAX_LEASES, MAX_LIMIT_NS, Near, Taken, Tick, entry_stride,
 };

@@ -65,9 +65,10 @@ impl<T: Message> Queue<T> {
         self.send(patience, |me| self.put_message(me, &mut message))
     }
 
-    /// Takes the first message if it is a short one and nothing stands in the way.
+    /// Takes the first message if it is a short one and nothing stands in the way; who `asks`, not even that it
+    /// is at the producers' heels.
     #[inline]
-    pub(crate) fn take_short(&self) -> Option<Result<T, TryGetError>> {
+    pub(crate) fn take_short(&self, asks: bool) -> Option<Result<T, TryGetError>> {
         let mut words = [0u64; WORDS];
         let room = self.short_bytes();
         let words_of_meta = |bits| {
@@ -75,7 +76,7 @@ impl<T: Message> Queue<T> {
             let short = !meta.is_in_block() && !meta.has_handles() && meta.length() <= room;
             short.then(|| words_of(meta.length()))
         };
-        let meta = self.ring.take_short_at_once(words_of_meta, &mut words)?;
+        let meta = self.ring.take_short_at_once(asks, words_of_meta, &mut words)?;
         self.ring.header().space().notify_one();
         let length = Meta::from_bits(meta).length().min(BYTES);
         let bytes = &bytes_of_slice(&words)[..length];

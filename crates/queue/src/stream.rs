@@ -6,22 +6,100 @@
 //!
 //! - who finds the ring empty comes back when several items are there;
 //! - who finds it full comes back when a good part of it is free;
-//! - who takes items of about a line each, and is found at the producers' heels, lets them get ahead. It may
-//!   never find the ring empty: a line takes as long to come as the producer, who waits for the one after it,
-//!   needs for an item. 64 bytes took 165 ns so where the processors are far from each other, and 50 with it.
+//! - who takes small items or short messages of about a line each, by `get` or `lease`, and is found at the
+//!   producers' heels, lets them get ahead. It may never find the ring empty: a line takes as long to come as the
+//!   producer, who waits for the one after it, needs for an item. 64 bytes took 165 ns so where the processors are
+//!   far from each other, and take 42 with it. It is asked once in [`DISTANCE`] places.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crossproc_segment::wait::Spin;
+use crossproc_sys::clock;
 
 use crate::put::Patience;
 use crate::queue::Queue;
+use crate::raw::{DISTANCE, Near};
 
 /// Slots that nobody can empty within a pause.
 const SLOTS_A_PAUSE: u32 = 4;
+/// The most pauses of one who waits for room: some microseconds.
+const ROOM_PAUSES: u32 = 256;
 /// The part of a ring, a half, that is to be free before it is filled up again, or to be full before it is
 /// emptied.
 const ENOUGH: u32 = 2;
-/// Pauses in which producers get ahead of one who takes items of about a line each: 6 us.
-const WIDE_PAUSES: u32 = 256;
+/// The most pauses in which producers get ahead: some 25 us, in which they fill a good part of a ring also where
+/// each line is slow to come back to them.
+const DISTANCE_PAUSES: u32 = 1024;
+/// Who has less time does not pause for that.
+const LONG_WAIT: Duration = Duration::from_millis(1);
+/// Of how many times that it pays one is the last, by chance.
+const TRY_WITHOUT_EVERY: u32 = 256;
+/// No item is left for trailing there.
+const NOWHERE: u32 = u32::MAX;
+
+/// Whether it pays to keep a distance, as one handle has found.
+///
+/// It does if the producers put items faster while they are left alone, compared with how long [`DISTANCE`] items
+/// took without. Those of producers that do something else in between would all come late, and none the faster.
+/// That a ring is to be longer than a few times the distance, and that several consumers see only some of the
+/// places each, makes it pay less often, and nothing else.
+/// In few bytes, as each handle has it.
+#[derive(Debug)]
+pub(crate) struct Distance {
+    spin: Spin,
+    /// When an item was left last, the low half.
+    left_ns: AtomicU32,
+    /// What [`DISTANCE`] items took from one that was left to the next, a mean; 0 not known.
+    pace_ns: AtomicU32,
+    /// Where the next item is left if all producers stay as near.
+    next: AtomicU32,
+}
+
+impl Distance {
+    pub(crate) const fn new() -> Self {
+        Self {
+            spin: Spin::new(),
+            left_ns: AtomicU32::new(0),
+            pace_ns: AtomicU32::new(0),
+            next: AtomicU32::new(NOWHERE),
+        }
+    }
+
+    /// The item at `index` was left, the next one may be at `next`.
+    fn left_at(&self, index: u32, next: u32) {
+        let now_ns = now_ns();
+        if self.next.load(Relaxed) == index {
+            let took_ns = now_ns.wrapping_sub(self.left_ns.load(Relaxed));
+            let pace_ns = match self.pace_ns.load(Relaxed) {
+                0 => took_ns,
+                // One that was held up says little.
+                pace_ns => pace_ns - pace_ns / 8 + took_ns.min(pace_ns.saturating_mul(2)) / 8,
+            };
+            self.pace_ns.store(pace_ns, Relaxed);
+        }
+        self.left_ns.store(now_ns, Relaxed);
+        self.next.store(next, Relaxed);
+    }
+
+    /// So many items came since then.
+    fn came(&self, items: u32) {
+        let now_ns = now_ns();
+        let took_ns = u64::from(now_ns.wrapping_sub(self.left_ns.load(Relaxed)));
+        let without_ns = u64::from(self.pace_ns.load(Relaxed)) * u64::from(items);
+        let much_faster = took_ns * u64::from(DISTANCE) < without_ns / 4 * 3;
+        // What it is compared with gets old meanwhile.
+        let is_tried_without = now_ns % TRY_WITHOUT_EVERY == 0;
+        self.next.store(NOWHERE, Relaxed);
+        self.spin.lingered(much_faster && !is_tried_without);
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "times of some microseconds are compared")]
+fn now_ns() -> u32 {
+    clock::now_ns() as u32
+}
 
 impl<T> Queue<T> {
     /// Pauses, where that seems worth it, while the consumers make room for a good part of a long ring. Who
@@ -30,35 +108,36 @@ impl<T> Queue<T> {
     pub(crate) fn linger_for_room(&self) -> bool {
         let capacity = self.ring.capacity();
         let enough = || self.ring.is_free_ahead(capacity / ENOUGH);
-        self.producers.linger_long(capacity / SLOTS_A_PAUSE, enough)
+        self.producers.linger_long((capacity / SLOTS_A_PAUSE).min(ROOM_PAUSES), enough)
     }
 
     /// Pauses, where that seems worth it, until the producers have put several items; not for longer than they
     /// need for a good part of a short ring.
     pub(crate) fn linger_for_items(&self, spin: &Spin) -> bool {
-        let enough = || self.ring.is_full_ahead(self.ring.capacity() / ENOUGH);
-        if self.ring.is_wide() {
-            spin.linger_long(WIDE_PAUSES, enough)
-        } else {
-            spin.linger_until(enough)
-        }
+        spin.linger_until(|| self.is_enough())
     }
 
-    /// Whether so many items are there, after one was taken, that it was worth lingering.
-    pub(crate) fn more_came(&self) -> bool {
-        if self.ring.is_wide() { !self.ring.is_trailing() } else { self.ring.has_item().is_ok() }
+    fn is_enough(&self) -> bool {
+        self.ring.is_full_ahead(self.ring.capacity() / ENOUGH)
     }
 
-    /// Lets the producers get ahead, where this consumer is at their heels and may wait; whether it did.
-    pub(crate) fn keep_distance(&self, patience: Patience) -> bool {
-        let trails = !matches!(patience, Patience::None)
-            && self.ring.is_wide()
-            && self.ring.has_item().is_ok()
-            && self.ring.is_trailing();
-        let lingered = trails && self.linger_for_items(&self.consumers);
-        if lingered {
-            self.consumers.lingered(self.more_came());
+    /// Lets the producers get ahead, where an item was left because this consumer is at their heels, unless it
+    /// may not wait for long; whether one was.
+    pub(crate) fn keep_distance(&self, patience: Patience, near: Option<&Near>) -> bool {
+        let Some((index, next)) = self.ring.left_for_trailing(near) else { return false };
+        let has_time = match patience {
+            Patience::None => false,
+            Patience::For(timeout) => timeout > LONG_WAIT,
+            Patience::Until(deadline) => deadline.remaining() > LONG_WAIT,
+            Patience::Endless => true,
+        };
+        if has_time {
+            let distance = &self.distance;
+            distance.left_at(index, next);
+            if distance.spin.linger_long(DISTANCE_PAUSES, || self.is_enough()) {
+                distance.came(self.ring.ahead_of_trailing());
+            }
         }
-        lingered
+        true
     }
 }

@@ -147,14 +147,15 @@ impl<T: Message> Queue<T> {
 
     #[inline(never)]
     fn lease_slow(&self, patience: Patience) -> Leased<T> {
-        let lingered = self.keep_distance(patience);
-        if self.ring.find_near(&self.clerk.near) || self.ring.limit_ns() != 0 || lingered {
+        if self.ring.leases() == 0 {
+            return Err(TryGetError::NoLeases);
+        }
+        let near = &self.clerk.near;
+        let trailed = self.keep_distance(patience, Some(near));
+        if self.ring.find_near(near) || self.ring.limit_ns() != 0 || trailed {
             if let Some(leased) = self.lease_limited_at_once() {
                 return Ok(leased);
             }
-        }
-        if self.ring.leases() == 0 {
-            return Err(TryGetError::NoLeases);
         }
         self.receive(patience, Entry::ToLease, |me| self.lease_once(me))?
     }

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use crossproc_segment::MemberId;
 
-use super::{Position, Ring, State, Word};
+use super::{Near, Position, Ring, State, Word};
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -14,7 +14,7 @@ const WIDE_WORDS: usize = 4;
 /// Where they take some, the lines of one are enough.
 const WIDEST_WORDS: usize = 16;
 /// How many places that is, in a ring of more.
-const DISTANCE: u32 = 32;
+pub const DISTANCE: u32 = 32;
 /// What is ahead is at most this part of the ring.
 const RING_AT_LEAST: u32 = 4;
 
@@ -102,7 +102,7 @@ impl Ring {
     }
 
     /// Takes the item at the read end into `out` if nothing stands in the way, leases that were made
-    /// included, nor that this consumer [trails](Ring::is_trailing) the producers; `false` says nothing about
+    /// included, nor that this consumer trails the producers; `false` says nothing about
     /// why, [`Ring::take_words`] does.
     ///
     /// # Panics
@@ -215,26 +215,46 @@ impl Ring {
     /// heels.
     #[inline(always)]
     pub(super) fn asks_if_trailing(&self, at: Position, words: usize) -> bool {
-        words >= WIDE_WORDS && at.index() % DISTANCE == DISTANCE - 1 && self.trails_at(at)
+        words >= WIDE_WORDS && Self::is_asked_at(at) && self.is_trailing_at(at)
+    }
+
+    #[inline(always)]
+    fn is_asked_at(at: Position) -> bool {
+        at.index() % DISTANCE == DISTANCE - 1
     }
 
     #[cold]
     #[inline(never)]
-    fn trails_at(&self, at: Position) -> bool {
-        !self.is_full_after(at, DISTANCE)
-    }
-
-    /// Tells whether the producers are only some places ahead of the read end.
-    #[must_use]
-    pub fn is_trailing(&self) -> bool {
-        !self.is_full_after(self.load_head(), DISTANCE / 2)
-    }
-
-    /// Whether the place so many slots after `at`, or less in a short ring, has an item.
-    fn is_full_after(&self, at: Position, slots: u32) -> bool {
-        let ahead = at.after(slots.min(self.capacity / RING_AT_LEAST), self.capacity);
+    fn is_trailing_at(&self, at: Position) -> bool {
+        let ahead = at.after(self.distance(), self.capacity);
         let full = Word::full(ahead.lap()).bits();
-        self.slot(ahead).is_some_and(|slot| slot.load(Relaxed) == full)
+        self.slot(ahead).is_none_or(|slot| slot.load(Relaxed) != full)
+    }
+
+    fn distance(&self) -> u32 {
+        DISTANCE.min(self.capacity / RING_AT_LEAST)
+    }
+
+    /// The index of the item that was left, at `head` or where `near` says, for no other reason than that its
+    /// consumer trails the producers; and that of the next place where it is asked.
+    #[must_use]
+    pub fn left_for_trailing(&self, near: Option<&Near>) -> Option<(u32, u32)> {
+        let at = near.map_or_else(|| self.load_head(), Near::at);
+        let full = Word::full(at.lap()).bits();
+        let left = self.is_wide()
+            && Self::is_asked_at(at)
+            && self.slot(at)?.load(Relaxed) == full
+            && !(at.is_leased() && self.has_back())
+            && self.is_trailing_at(at);
+        left.then(|| (at.index(), at.after(DISTANCE.min(self.capacity), self.capacity).index()))
+    }
+
+    /// How many items came since one was left for trailing, or some less.
+    #[must_use]
+    pub fn ahead_of_trailing(&self) -> u32 {
+        let tail = Position::from_bits(self.header().tail.0.load(Relaxed));
+        let head = Position::from_bits(self.header().head.0.load(Relaxed));
+        tail.past(head, self.capacity).saturating_sub(self.distance())
     }
 
     /// Tells whether an item takes about a cache line.

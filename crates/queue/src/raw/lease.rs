@@ -370,7 +370,7 @@ impl Ring {
     }
 
     /// Leases the item at the read end into entry `first` if nothing stands in the way, not even that leases
-    /// have a limit; `None` says nothing about why, [`Ring::lease_words`] does.
+    /// have a limit, or that this lessee [trails](Ring::left_for_trailing) the producers; `None` says nothing about why, [`Ring::lease_words`] does.
     ///
     /// # Panics
     ///
@@ -385,10 +385,11 @@ impl Ring {
     ) -> Option<Kept> {
         // SAFETY: as compared, by the type invariant.
         let entry = (first < self.endless).then(|| unsafe { self.entry_there(first) })?;
-        self.lease_words_into(entry, near, me, out)
+        self.lease_words_into::<true>(entry, near, me, out)
     }
 
-    /// The same whether leases have a limit, which the caller sets, or not.
+    /// The same whether leases have a limit, which the caller sets, or not, and whether it
+    /// [trails](Ring::left_for_trailing) the producers or not.
     ///
     /// # Panics
     ///
@@ -401,11 +402,11 @@ impl Ring {
         first: u32,
         out: &mut [u64],
     ) -> Option<Kept> {
-        self.lease_words_into(self.entry(first)?, near, me, out)
+        self.lease_words_into::<false>(self.entry(first)?, near, me, out)
     }
 
     #[inline(always)]
-    fn lease_words_into(
+    fn lease_words_into<const ASKS: bool>(
         &self,
         entry: Entry<'_>,
         near: &Near,
@@ -420,7 +421,7 @@ impl Ring {
         let slot = self.slot(at)?;
         let full = at.full_beside_leases().bits();
         // ORDERING: acquire side of *publish*.
-        if slot.load(Acquire) != full || self.asks_if_trailing(at, out.len()) {
+        if slot.load(Acquire) != full || ASKS && self.asks_if_trailing(at, out.len()) {
             return None;
         }
         self.read_at(slot, out);

@@ -44,7 +44,8 @@ impl Ring {
     /// Takes the message at the read end if nothing stands in the way, leases that were made included,
     /// and `words_of` says of the word behind the place how many words more belong to it. These are
     /// copied to the start of `out`; what the word was is returned. `None` says nothing about why,
-    /// [`Ring::hold`] does. The caller wakes a producer.
+    /// [`Ring::hold`] does. The caller wakes a producer. Who `asks` leaves it where it
+    /// [trails](Ring::left_for_trailing) the producers.
     ///
     /// Nothing is held: what is read may be of several messages, and counts only once it is taken.
     ///
@@ -54,11 +55,12 @@ impl Ring {
     #[inline(always)]
     pub fn take_short_at_once(
         &self,
+        asks: bool,
         words_of: impl FnOnce(u64) -> Option<usize>,
         out: &mut [u64],
     ) -> Option<u64> {
         let (at, slot) = self.full_at_once()?;
-        if self.asks_if_trailing(at, self.payload_words()) {
+        if asks && self.is_wide() && self.asks_if_trailing(at, self.payload_words()) {
             return None;
         }
         assert!(PLACE_WORDS < self.payload_words(), "no room for a place");

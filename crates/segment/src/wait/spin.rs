@@ -52,8 +52,6 @@ const LOOK_EVERY: u32 = 128;
 const MOST_NS: u64 = 1_000_000;
 /// Pauses of a wait that lingers: the time of some cache lines' ways.
 const LINGER: u32 = 40;
-/// The most of one that lingers for long: some microseconds.
-const LINGER_LONG: u32 = 256;
 /// Pauses between its questions whether that is enough.
 const ASK_EVERY: u32 = 8;
 /// Waits between those that linger to find out, at first.
@@ -181,7 +179,7 @@ impl Spin {
     /// The same for who may come late, as long as it does within `pauses`: nobody waits for what it does
     /// before. The fewer times it comes, the less it is in the way of who makes what it waits for.
     pub fn linger_long(&self, pauses: u32, enough: impl Fn() -> bool) -> bool {
-        self.linger_for(pauses.clamp(LINGER, LINGER_LONG), enough)
+        self.linger_for(pauses.max(LINGER), enough)
     }
 
     #[inline]

@@ -49,7 +49,7 @@ impl Near {
     }
 
     #[inline(always)]
-    pub(super) fn at(&self) -> Position {
+    pub(in crate::raw) fn at(&self) -> Position {
         // ORDERING: acquire side of *near*.
         Position::of_head(self.at.load(Acquire))
     }
