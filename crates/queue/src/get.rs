@@ -185,7 +185,7 @@ impl<T: Message> Queue<T> {
 
     #[inline(never)]
     fn get_small(&self, patience: Patience) -> Result<T, TryGetError> {
-        let patience = patience.until();
+        let mut patience = patience.until();
         // Nothing that the looks below could take.
         if self.ring.is_leased() {
             return self.get_small_beside(patience);
@@ -195,7 +195,7 @@ impl<T: Message> Queue<T> {
         }
         let bytes = bytes_of::<T>();
         let mut words = Words::empty(bytes);
-        let trailed = self.keep_distance(patience, None)
+        let trailed = self.keep_distance(&mut patience, None)
             && matches!(self.ring.take_words_unless_leased(words.of_mut(bytes)), Ok(true));
         if !trailed && !self.spin_for(words.of_mut(bytes)) {
             return self.get_small_slowly(patience, &Spin::spent());
@@ -281,12 +281,12 @@ impl<T: Message> Queue<T> {
         }
     }
 
-    fn get_large(&self, patience: Patience) -> Result<T, TryGetError> {
+    fn get_large(&self, mut patience: Patience) -> Result<T, TryGetError> {
         if self.plan.form == Form::Messages {
             if let Some(got) = self.take_short(true) {
                 return got;
             }
-            self.keep_distance(patience, None);
+            self.keep_distance(&mut patience, None);
         }
         let take = |me| match self.plan.form {
             Form::Words | Form::Bytes => self.get_bytes(me),

@@ -6,8 +6,8 @@
 //!
 //! - who finds the ring empty comes back when several items are there;
 //! - who finds it full comes back when a good part of it is free;
-//! - who takes small items or short messages of about a line each, by `get` or `lease`, and is found at the
-//!   producers' heels, lets them get ahead. It may never find the ring empty: a line takes as long to come as the
+//! - who takes items of about a line each, small ones by `get` or `lease` or short messages by `get`, and is found
+//!   at the producers' heels, lets them get ahead. It may never find the ring empty: a line takes as long to come as the
 //!   producer, who waits for the one after it, needs for an item. 64 bytes took 165 ns so where the processors are
 //!   far from each other, and take 42 with it. It is asked once in [`DISTANCE`] places.
 
@@ -20,7 +20,7 @@ use crossproc_sys::clock;
 
 use crate::put::Patience;
 use crate::queue::Queue;
-use crate::raw::{DISTANCE, Near};
+use crate::raw::{DISTANCE, Near, Position};
 
 /// Slots that nobody can empty within a pause.
 const SLOTS_A_PAUSE: u32 = 4;
@@ -36,6 +36,8 @@ const DISTANCE_PAUSES: u32 = 1024;
 const LONG_WAIT: Duration = Duration::from_millis(1);
 /// Of how many times that it pays one is the last, by chance.
 const TRY_WITHOUT_EVERY: u32 = 256;
+/// Who takes [`DISTANCE`] items in more than that does something else.
+const IDLE_NS: u32 = 100_000;
 /// No item is left for trailing there.
 const NOWHERE: u32 = u32::MAX;
 
@@ -67,20 +69,20 @@ impl Distance {
         }
     }
 
-    /// The item at `index` was left, the next one may be at `next`.
-    fn left_at(&self, index: u32, next: u32) {
+    /// The item at `at` was left, the next one may be at `next`.
+    fn left_at(&self, at: Position, next: Position) {
         let now_ns = now_ns();
-        if self.next.load(Relaxed) == index {
-            let took_ns = now_ns.wrapping_sub(self.left_ns.load(Relaxed));
+        let took_ns = now_ns.wrapping_sub(self.left_ns.load(Relaxed));
+        // One who was idle or held up meanwhile says little.
+        if self.next.load(Relaxed) == low_half(at.bits()) && took_ns < IDLE_NS {
             let pace_ns = match self.pace_ns.load(Relaxed) {
                 0 => took_ns,
-                // One that was held up says little.
-                pace_ns => pace_ns - pace_ns / 8 + took_ns.min(pace_ns.saturating_mul(2)) / 8,
+                pace_ns => pace_ns - pace_ns / 8 + took_ns.min(2 * pace_ns) / 8,
             };
             self.pace_ns.store(pace_ns, Relaxed);
         }
         self.left_ns.store(now_ns, Relaxed);
-        self.next.store(next, Relaxed);
+        self.next.store(low_half(next.bits()), Relaxed);
     }
 
     /// So many items came since then.
@@ -96,9 +98,14 @@ impl Distance {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "times of some microseconds are compared")]
 fn now_ns() -> u32 {
-    clock::now_ns() as u32
+    low_half(clock::now_ns())
+}
+
+/// Of a time, some seconds; of a place, its index and some laps.
+#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+fn low_half(bits: u64) -> u32 {
+    bits as u32
 }
 
 impl<T> Queue<T> {
@@ -114,28 +121,26 @@ impl<T> Queue<T> {
     /// Pauses, where that seems worth it, until the producers have put several items; not for longer than they
     /// need for a good part of a short ring.
     pub(crate) fn linger_for_items(&self, spin: &Spin) -> bool {
-        spin.linger_until(|| self.is_enough())
-    }
-
-    fn is_enough(&self) -> bool {
-        self.ring.is_full_ahead(self.ring.capacity() / ENOUGH)
+        spin.linger_until(|| self.ring.is_full_ahead(self.ring.capacity() / ENOUGH))
     }
 
     /// Lets the producers get ahead, where an item was left because this consumer is at their heels, unless it
-    /// may not wait for long; whether one was.
-    pub(crate) fn keep_distance(&self, patience: Patience, near: Option<&Near>) -> bool {
-        let Some((index, next)) = self.ring.left_for_trailing(near) else { return false };
-        let has_time = match patience {
+    /// may not wait for long; whether one was. Time goes by for `patience` meanwhile.
+    pub(crate) fn keep_distance(&self, patience: &mut Patience, near: Option<&Near>) -> bool {
+        let Some((at, next)) = self.ring.left_for_trailing(near) else { return false };
+        *patience = patience.until();
+        let has_time = match *patience {
             Patience::None => false,
             Patience::For(timeout) => timeout > LONG_WAIT,
             Patience::Until(deadline) => deadline.remaining() > LONG_WAIT,
             Patience::Endless => true,
         };
-        if has_time {
-            let distance = &self.distance;
-            distance.left_at(index, next);
-            if distance.spin.linger_long(DISTANCE_PAUSES, || self.is_enough()) {
-                distance.came(self.ring.ahead_of_trailing());
+        // Whoever does not wait for room would take out what is left.
+        if has_time && !self.over {
+            self.distance.left_at(at, next);
+            let enough = || self.ring.is_full_after(at, self.ring.capacity() / ENOUGH);
+            if self.distance.spin.linger_long(DISTANCE_PAUSES, enough) {
+                self.distance.came(self.ring.came_after(at));
             }
         }
         true

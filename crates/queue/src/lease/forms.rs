@@ -39,7 +39,8 @@ impl<T: Message> Queue<T> {
         self.lease_small::<false>()
     }
 
-    /// The same whether leases have a limit, which the caller sets, or not.
+    /// The same whether leases have a limit, which the caller sets, or not, and whether it is at the producers'
+    /// heels or not.
     #[inline]
     pub(super) fn lease_limited_at_once(&self) -> Option<(Kept, T)> {
         self.lease_small::<true>()

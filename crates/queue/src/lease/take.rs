@@ -146,13 +146,15 @@ impl<T: Message> Queue<T> {
     }
 
     #[inline(never)]
-    fn lease_slow(&self, patience: Patience) -> Leased<T> {
+    fn lease_slow(&self, mut patience: Patience) -> Leased<T> {
         if self.ring.leases() == 0 {
             return Err(TryGetError::NoLeases);
         }
         let near = &self.clerk.near;
-        let trailed = self.keep_distance(patience, Some(near));
-        if self.ring.find_near(near) || self.ring.limit_ns() != 0 || trailed {
+        // With a limit, each lease comes this way.
+        let limited = self.ring.limit_ns() != 0;
+        let trailed = !limited && self.keep_distance(&mut patience, Some(near));
+        if self.ring.find_near(near) || limited || trailed {
             if let Some(leased) = self.lease_limited_at_once() {
                 return Ok(leased);
             }

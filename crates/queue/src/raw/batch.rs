@@ -158,7 +158,7 @@ impl Ring {
     #[inline(always)]
     fn fetch_next_run(&self, start: Position, count: u32, wanted: u32) {
         #[cfg(not(crossproc_loom))]
-        if count == wanted && count <= self.capacity / RING_OF_RUNS {
+        if count == wanted && count > 1 && count <= self.capacity / RING_OF_RUNS {
             let start = start.after(count, self.capacity);
             let Some(first) = self.slot(start) else { return };
             let slots = count.min(self.capacity - start.index());

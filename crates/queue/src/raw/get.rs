@@ -226,35 +226,33 @@ impl Ring {
     #[cold]
     #[inline(never)]
     fn is_trailing_at(&self, at: Position) -> bool {
-        let ahead = at.after(self.distance(), self.capacity);
-        let full = Word::full(ahead.lap()).bits();
-        self.slot(ahead).is_none_or(|slot| slot.load(Relaxed) != full)
+        !self.is_full_after(at, self.distance())
     }
 
     fn distance(&self) -> u32 {
         DISTANCE.min(self.capacity / RING_AT_LEAST)
     }
 
-    /// The index of the item that was left, at `head` or where `near` says, for no other reason than that its
-    /// consumer trails the producers; and that of the next place where it is asked.
+    /// The place of the item that was left, at `head` or where `near` says, for no other reason than that its
+    /// consumer trails the producers; and the next place where it is asked.
     #[must_use]
-    pub fn left_for_trailing(&self, near: Option<&Near>) -> Option<(u32, u32)> {
+    pub fn left_for_trailing(&self, near: Option<&Near>) -> Option<(Position, Position)> {
         let at = near.map_or_else(|| self.load_head(), Near::at);
         let full = Word::full(at.lap()).bits();
         let left = self.is_wide()
             && Self::is_asked_at(at)
+            && at.is_leased() == near.is_some()
             && self.slot(at)?.load(Relaxed) == full
             && !(at.is_leased() && self.has_back())
             && self.is_trailing_at(at);
-        left.then(|| (at.index(), at.after(DISTANCE.min(self.capacity), self.capacity).index()))
+        left.then(|| (at, at.after(DISTANCE.min(self.capacity), self.capacity)))
     }
 
-    /// How many items came since one was left for trailing, or some less.
+    /// How many items came since the one at `at` was left for trailing, or some less.
     #[must_use]
-    pub fn ahead_of_trailing(&self) -> u32 {
+    pub fn came_after(&self, at: Position) -> u32 {
         let tail = Position::from_bits(self.header().tail.0.load(Relaxed));
-        let head = Position::from_bits(self.header().head.0.load(Relaxed));
-        tail.past(head, self.capacity).saturating_sub(self.distance())
+        tail.past(at, self.capacity).saturating_sub(self.distance())
     }
 
     /// Tells whether an item takes about a cache line.
@@ -267,8 +265,13 @@ impl Ring {
     /// Tells whether the place that comes `slots` after the read end has an item; at most the capacity.
     #[must_use]
     pub fn is_full_ahead(&self, slots: u32) -> bool {
-        let at =
-            Position::from_bits(self.header().head.0.load(Relaxed)).after(slots, self.capacity);
+        self.is_full_after(Position::from_bits(self.header().head.0.load(Relaxed)), slots)
+    }
+
+    /// The same of `at`.
+    #[must_use]
+    pub fn is_full_after(&self, at: Position, slots: u32) -> bool {
+        let at = at.after(slots, self.capacity);
         self.slot(at).is_some_and(|slot| slot.load(Relaxed) == Word::full(at.lap()).bits())
     }
 
