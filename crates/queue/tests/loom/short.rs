@@ -25,7 +25,7 @@ fn put(ring: &Ring, me: MemberId, value: u64) -> bool {
 
 fn take(ring: &Ring) -> Option<u64> {
     let mut bytes = [0];
-    let value = ring.take_short_at_once(|_| Some(1), &mut bytes)?;
+    let value = ring.take_short_at_once(true, |_| Some(1), &mut bytes)?;
     assert_eq!(bytes[0], value * 7, "torn");
     Some(value)
 }
