@@ -8,22 +8,7 @@ use crossproc_message::{
     DecodeError, EncodeError, Fault, Message, decode, encode, encode_into, fixed_size,
 };
 use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
-use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// The same elements one by one, by a type of which the codec knows nothing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Slowly<T, const N: usize>([T; N]);
-
-impl<T: Serialize, const N: usize> Serialize for Slowly<T, N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(N)?;
-        for element in &self.0 {
-            tuple.serialize_element(element)?;
-        }
-        tuple.end()
-    }
-}
 
 fn bytes_of(value: &impl Message) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -60,7 +45,7 @@ where
     }
 
     let mut one_by_one = Vec::new();
-    Slowly(array).0.iter().for_each(|element| one_by_one.extend(bytes_of(element)));
+    array.iter().for_each(|element| one_by_one.extend(bytes_of(element)));
     let all = one_by_one.as_slice();
     let one = &1u64.to_le_bytes()[..];
     let two = &2u64.to_le_bytes()[..];

@@ -46,8 +46,7 @@ const NOWHERE: u32 = u32::MAX;
 /// It does if the producers put items faster while they are left alone, compared with how long [`DISTANCE`] items
 /// took without. Those of producers that do something else in between would all come late, and none the faster.
 /// That a ring is to be longer than a few times the distance, and that several consumers see only some of the
-/// places each, makes it pay less often, and nothing else.
-/// In few bytes, as each handle has it.
+/// places each, makes it pay less often, and nothing else. In few bytes, as each handle has it.
 #[derive(Debug)]
 pub(crate) struct Distance {
     spin: Spin,
@@ -129,12 +128,8 @@ impl<T> Queue<T> {
     pub(crate) fn keep_distance(&self, patience: &mut Patience, near: Option<&Near>) -> bool {
         let Some((at, next)) = self.ring.left_for_trailing(near) else { return false };
         *patience = patience.until();
-        let has_time = match *patience {
-            Patience::None => false,
-            Patience::For(timeout) => timeout > LONG_WAIT,
-            Patience::Until(deadline) => deadline.remaining() > LONG_WAIT,
-            Patience::Endless => true,
-        };
+        let has_time = !matches!(patience, Patience::None)
+            && patience.deadline().is_none_or(|deadline| deadline.remaining() > LONG_WAIT);
         // Whoever does not wait for room would take out what is left.
         if has_time && !self.over {
             self.distance.left_at(at, next);

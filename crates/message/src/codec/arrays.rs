@@ -134,3 +134,32 @@ fn has_id<A: 'static>(id: TypeId) -> bool {
 fn is_visited<A: DeserializeOwned + 'static>(id: TypeId, visitor: TypeId) -> bool {
     has_id::<A>(id) && visitor_of::<A>() == Some(visitor)
 }
+
+#[cfg(all(test, target_endian = "little", target_pointer_width = "64"))]
+mod tests {
+    use core::marker::PhantomData;
+
+    use super::{By, any, is_asked_by, visitor_of, written};
+    use crate::codec::identity::type_id;
+
+    #[test]
+    fn arrays_of_numbers_are_found_and_others_are_not() {
+        assert_eq!(written(&[1u16, 2]), Some([1, 0, 2, 0].as_slice()));
+        assert_eq!(written(&[[1u8; 2]; 2]), None, "its elements are");
+        assert_eq!(written(&[true]), None);
+        assert_eq!(written("a"), None);
+        assert_eq!(written(&1u64), None);
+        assert!(is_asked_by::<PhantomData<[u8; 32]>>());
+        assert!(!is_asked_by::<PhantomData<[char; 2]>>());
+        assert!(!is_asked_by::<PhantomData<(u8, u8)>>());
+    }
+
+    #[test]
+    fn an_array_is_asked_for_by_its_own_visitor_and_length() {
+        let visitor = visitor_of::<[u32; 3]>().expect("serde reads an array as a tuple");
+        assert!(any::<[u32; 3]>(Some(By { visitor, count: 3 })));
+        assert!(!any::<[u32; 3]>(Some(By { visitor, count: 2 })));
+        assert!(!any::<[i32; 3]>(Some(By { visitor, count: 3 })));
+        assert!(!any::<[u32; 3]>(Some(By { visitor: type_id::<u8>(), count: 3 })));
+    }
+}

@@ -370,7 +370,8 @@ impl Ring {
     }
 
     /// Leases the item at the read end into entry `first` if nothing stands in the way, not even that leases
-    /// have a limit, or that this lessee [trails](Ring::left_for_trailing) the producers; `None` says nothing about why, [`Ring::lease_words`] does.
+    /// have a limit, or that this lessee [trails](Ring::left_for_trailing) the producers; `None` says nothing
+    /// about why, [`Ring::lease_words`] does.
     ///
     /// # Panics
     ///
