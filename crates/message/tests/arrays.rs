@@ -98,22 +98,23 @@ fn whoever_checks_an_array_is_asked() {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; 4], A::Error> {
                 let mut all = [0; 4];
-                for place in &mut all {
-                    *place = seq.next_element_seed(Even)?.unwrap();
+                for places in all.chunks_exact_mut(2) {
+                    places.copy_from_slice(&seq.next_element_seed(Even)?.unwrap());
                 }
                 all.is_sorted().then_some(all).ok_or_else(|| A::Error::custom("not sorted"))
             }
         }
-        deserializer.deserialize_tuple(4, Ascending)
+        deserializer.deserialize_tuple(2, Ascending)
     }
-    /// A seed of its own.
+    /// A seed of its own, also for an array.
     struct Even;
     impl<'de> DeserializeSeed<'de> for Even {
-        type Value = u8;
+        type Value = [u8; 2];
 
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u8, D::Error> {
-            let number = u8::deserialize(deserializer)?;
-            (number % 2 == 0).then_some(number).ok_or_else(|| D::Error::custom("odd"))
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<[u8; 2], D::Error> {
+            let numbers = <[u8; 2]>::deserialize(deserializer)?;
+            let are_even = numbers.iter().all(|number| number % 2 == 0);
+            are_even.then_some(numbers).ok_or_else(|| D::Error::custom("odd"))
         }
     }
     fn backwards<S: Serializer>(array: &[u8; 4], serializer: S) -> Result<S::Ok, S::Error> {
