@@ -20,6 +20,10 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get u64", "full", || killed::get::<u64>(3, 0, &[1, 2, 3])),
     Entry::new("queue get u64", "wrap, capacity 3", || killed::get::<u64>(3, 5, &[1, 2])),
     Entry::new("queue get u64", "wrap, capacity 1", || killed::get::<u64>(1, 3, &[1])),
+    Entry::new("queue get 64 B", "two items", || killed::get::<[u64; 8]>(3, 4, &[1, 2])),
+    Entry::new("queue get 64 B", "at the producers' heels", || {
+        killed::get::<[u64; 8]>(32, 31, &[1, 2])
+    }),
     Entry::new("queue try_put u64", "full", || {
         killed::in_vain::<u64>(2, &[1, 2], killed::try_put_item)
     }),
@@ -78,6 +82,9 @@ pub(in super::super) const ENTRIES: &[Entry] = &[
     Entry::new("queue get 128 B", "waiter asleep in put", || waited::in_put::<Bytes>(&[1, 2])),
     Entry::new("queue put String", "in the slot", || killed::put::<Short>(3, 4, &[1, 2])),
     Entry::new("queue get String", "in the slot", || killed::get::<Short>(3, 4, &[1, 2])),
+    Entry::new("queue get String", "in the slot, at the producers' heels", || {
+        killed::get::<Short>(32, 31, &[1, 2])
+    }),
     Entry::new("queue put String", "in the slot, earlier death in put", || {
         killed::double::<Short>(Deed::Put, Deed::Put, 4, &[1])
     }),
